@@ -1,0 +1,205 @@
+//! The objects of the catalog as plain structs: what exists and who owns it. They are stored as JSON, so a field
+//! added later needs a serde default. They must never hold a key, a transaction or a file handle.
+//! Next: `change.rs` for how they change, `reader.rs` for how they are found.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::id::{CatalogId, NamespaceId, RelationId, RoleId};
+use crate::secret::Secret;
+
+/// A namespace: what SQL calls a schema.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Namespace {
+    pub id: NamespaceId,
+    pub catalog: CatalogId,
+    /// Exact name, case kept.
+    pub name: String,
+    pub owner: RoleId,
+    #[serde(default)]
+    pub comment: Option<String>,
+    /// Milliseconds since the Unix epoch.
+    pub created_at_ms: i64,
+}
+
+/// A relation: a table, an external table or a view. They share one name space per namespace.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Relation {
+    pub id: RelationId,
+    pub namespace: NamespaceId,
+    /// Exact name, case kept.
+    pub name: String,
+    pub owner: RoleId,
+    #[serde(default)]
+    pub comment: Option<String>,
+    /// Milliseconds since the Unix epoch.
+    pub created_at_ms: i64,
+    pub kind: RelationKind,
+}
+
+/// What a relation is.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RelationKind {
+    /// An Iceberg table; its [`TablePointer`] says where its metadata is.
+    Table,
+    /// Files of somebody else's, read in place.
+    External(ExternalTable),
+    /// A named query.
+    View(View),
+}
+
+/// Where the current metadata of an Iceberg table is, and a few figures of it that are wanted without reading it.
+/// This is the only mutable truth about a table; everything it leads to is immutable.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TablePointer {
+    /// URL of the metadata.json file.
+    pub metadata_location: String,
+    /// URL of the table's folder, without a trailing slash.
+    pub location: String,
+    /// Iceberg's table UUID.
+    pub uuid: uuid::Uuid,
+    /// 1, 2 or 3.
+    pub format_version: u8,
+    /// The current snapshot of `main`, if there is one.
+    pub snapshot_id: Option<i64>,
+    /// `total-records` of that snapshot.
+    pub row_count: u64,
+    /// `total-files-size` of that snapshot, bytes.
+    pub bytes: u64,
+}
+
+/// Files of one shape that are read where they lie.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ExternalTable {
+    /// URL of one file, or of a folder when it ends with `/`.
+    pub location: String,
+    /// Of a folder, only files whose name matches this glob (`*.csv`, `orders*.parquet`) are part of the table.
+    #[serde(default)]
+    pub pattern: Option<String>,
+    pub format: FileFormat,
+    /// The columns, as an Iceberg schema: one type system for all tables.
+    pub schema: iceberg::spec::Schema,
+    /// Figures of the last crawl, by name (`files`, `bytes`, `rows_sampled`), for people to read.
+    #[serde(default)]
+    pub properties: BTreeMap<String, String>,
+}
+
+/// How an external table's files are read.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "format", rename_all = "snake_case")]
+pub enum FileFormat {
+    Parquet,
+    Csv(CsvFormat),
+    Json(JsonFormat),
+}
+
+impl FileFormat {
+    /// The name users see: `parquet`, `csv` or `json`.
+    pub fn name(&self) -> &'static str {
+        match self {
+            FileFormat::Parquet => "parquet",
+            FileFormat::Csv(_) => "csv",
+            FileFormat::Json(_) => "json",
+        }
+    }
+}
+
+/// How a delimited text file is read.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct CsvFormat {
+    /// One ASCII character.
+    pub delimiter: char,
+    /// One ASCII character.
+    pub quote: char,
+    /// The first line names the columns.
+    pub header: bool,
+}
+
+impl Default for CsvFormat {
+    fn default() -> Self {
+        CsvFormat { delimiter: ',', quote: '"', header: true }
+    }
+}
+
+/// How a JSON file is read.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct JsonFormat {
+    /// The file is one array of objects; otherwise one object per line.
+    pub array: bool,
+}
+
+/// A named query.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct View {
+    /// The query's text, as the user wrote it.
+    pub sql: String,
+    /// The search path at definition; unqualified names in the query mean what they meant then.
+    pub search_path: Vec<String>,
+    pub columns: Vec<ViewColumn>,
+}
+
+/// One output column of a view.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ViewColumn {
+    pub name: String,
+    /// PostgreSQL type OID.
+    pub type_oid: u32,
+    /// PostgreSQL type modifier, -1 for none.
+    pub type_modifier: i32,
+    #[serde(default)]
+    pub comment: Option<String>,
+}
+
+/// A role: a user when it may log in, a group when others are members of it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Role {
+    pub id: RoleId,
+    pub name: String,
+    pub superuser: bool,
+    pub login: bool,
+    /// May create, alter and drop roles that are not superusers.
+    pub create_role: bool,
+    /// May create schemas.
+    pub create_schema: bool,
+    /// None: no password; such a role may come in over loopback only.
+    #[serde(default)]
+    pub verifier: Option<ScramVerifier>,
+    /// The roles this one is directly a member of.
+    #[serde(default)]
+    pub member_of: Vec<RoleId>,
+    #[serde(default)]
+    pub comment: Option<String>,
+}
+
+/// What a server keeps of a SCRAM-SHA-256 password (RFC 5802 §3); the password itself is never kept.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ScramVerifier {
+    pub iterations: u32,
+    /// 16 random bytes.
+    pub salt: Vec<u8>,
+    /// `H(ClientKey)`, 32 bytes.
+    pub stored_key: Secret<Vec<u8>>,
+    /// `HMAC(SaltedPassword, "Server Key")`, 32 bytes.
+    pub server_key: Secret<Vec<u8>>,
+}
+
+/// The object a grant is on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Securable {
+    Namespace(NamespaceId),
+    Relation(RelationId),
+}
+
+/// What one role holds on one object. The store keeps one row per pair.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Grant {
+    pub on: Securable,
+    pub to: RoleId,
+    pub privileges: crate::access::Privileges,
+    /// Of `privileges`, those that `to` may pass on.
+    #[serde(default)]
+    pub grantable: crate::access::Privileges,
+}

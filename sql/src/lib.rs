@@ -1,0 +1,12 @@
+//! From text to rows. No sockets, no messages, no RocksDB.
+pub mod crawl;
+mod error;
+pub mod files;
+pub mod functions;
+mod sqlstate;
+pub mod system;
+pub mod table;
+pub mod types;
+
+pub use error::{Error, Result};
+pub use sqlstate::SqlState;

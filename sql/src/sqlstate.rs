@@ -1,0 +1,95 @@
+//! The SQLSTATE codes we send (PostgreSQL 15, appendix A). A code that is not here is not sent.
+
+use std::fmt;
+
+/// A five-character SQLSTATE.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct SqlState(&'static str);
+
+macro_rules! states {
+    ($($name:ident = $code:literal),* $(,)?) => {
+        impl SqlState {
+            $(pub const $name: SqlState = SqlState($code);)*
+        }
+    };
+}
+
+states! {
+    PROTOCOL_VIOLATION = "08P01",
+    FEATURE_NOT_SUPPORTED = "0A000",
+    INVALID_PARAMETER_VALUE = "22023",
+    DIVISION_BY_ZERO = "22012",
+    NUMERIC_VALUE_OUT_OF_RANGE = "22003",
+    DATETIME_FIELD_OVERFLOW = "22008",
+    INVALID_TEXT_REPRESENTATION = "22P02",
+    BAD_COPY_FILE_FORMAT = "22P04",
+    DATA_EXCEPTION = "22000",
+    NOT_NULL_VIOLATION = "23502",
+    INVALID_TRANSACTION_STATE = "25000",
+    ACTIVE_SQL_TRANSACTION = "25001",
+    NO_ACTIVE_SQL_TRANSACTION = "25P01",
+    IN_FAILED_SQL_TRANSACTION = "25P02",
+    READ_ONLY_SQL_TRANSACTION = "25006",
+    INVALID_STATEMENT_NAME = "26000",
+    INVALID_AUTHORIZATION = "28000",
+    INVALID_PASSWORD = "28P01",
+    DEPENDENT_OBJECTS_STILL_EXIST = "2BP01",
+    INVALID_CURSOR_NAME = "34000",
+    INVALID_CATALOG_NAME = "3D000",
+    INVALID_SCHEMA_NAME = "3F000",
+    SERIALIZATION_FAILURE = "40001",
+    STATEMENT_COMPLETION_UNKNOWN = "40003",
+    SYNTAX_ERROR = "42601",
+    INVALID_NAME = "42602",
+    INSUFFICIENT_PRIVILEGE = "42501",
+    CANNOT_COERCE = "42846",
+    GROUPING_ERROR = "42803",
+    DATATYPE_MISMATCH = "42804",
+    WRONG_OBJECT_TYPE = "42809",
+    UNDEFINED_COLUMN = "42703",
+    UNDEFINED_FUNCTION = "42883",
+    UNDEFINED_TABLE = "42P01",
+    UNDEFINED_PARAMETER = "42P02",
+    UNDEFINED_OBJECT = "42704",
+    DUPLICATE_COLUMN = "42701",
+    DUPLICATE_CURSOR = "42P03",
+    DUPLICATE_DATABASE = "42P04",
+    DUPLICATE_PREPARED_STATEMENT = "42P05",
+    DUPLICATE_SCHEMA = "42P06",
+    DUPLICATE_TABLE = "42P07",
+    DUPLICATE_OBJECT = "42710",
+    DUPLICATE_ALIAS = "42712",
+    AMBIGUOUS_COLUMN = "42702",
+    INVALID_COLUMN_REFERENCE = "42P10",
+    INVALID_TABLE_DEFINITION = "42P16",
+    INDETERMINATE_DATATYPE = "42P18",
+    CARDINALITY_VIOLATION = "21000",
+    OUT_OF_MEMORY = "53200",
+    DISK_FULL = "53100",
+    TOO_MANY_CONNECTIONS = "53300",
+    PROGRAM_LIMIT_EXCEEDED = "54000",
+    STATEMENT_TOO_COMPLEX = "54001",
+    OBJECT_NOT_IN_PREREQUISITE_STATE = "55000",
+    OBJECT_IN_USE = "55006",
+    QUERY_CANCELED = "57014",
+    ADMIN_SHUTDOWN = "57P01",
+    IO_ERROR = "58030",
+    UNDEFINED_FILE = "58P01",
+    DUPLICATE_FILE = "58P02",
+    INTERNAL_ERROR = "XX000",
+    DATA_CORRUPTED = "XX001",
+    SUCCESSFUL_COMPLETION = "00000",
+    WARNING = "01000",
+}
+
+impl SqlState {
+    pub fn code(self) -> &'static str {
+        self.0
+    }
+}
+
+impl fmt::Display for SqlState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0)
+    }
+}
