@@ -10,7 +10,7 @@ use crate::sqlstate::SqlState;
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// An error of a statement, in PostgreSQL's style.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Error {
     pub sqlstate: SqlState,
     /// Short, lower case, no full stop.
@@ -21,11 +21,13 @@ pub struct Error {
     pub hint: Option<String>,
     /// Where in the statement's text, as a character count from 1.
     pub position: Option<u32>,
+    /// Where in the statement's text, as line and column from 1, before the text is there to count characters in.
+    pub(crate) location: Option<(u64, u64)>,
 }
 
 impl Error {
     pub fn new(sqlstate: SqlState, message: impl Into<String>) -> Error {
-        Error { sqlstate, message: message.into(), detail: None, hint: None, position: None }
+        Error { sqlstate, message: message.into(), detail: None, hint: None, position: None, location: None }
     }
 
     pub fn with_detail(mut self, detail: impl Into<String>) -> Error {
@@ -40,6 +42,16 @@ impl Error {
 
     pub fn with_position(mut self, position: u32) -> Error {
         self.position = Some(position);
+        self
+    }
+
+    /// Turns line and column into a count of characters in `text`.
+    pub(crate) fn locate(mut self, text: &str) -> Error {
+        if let (Some((line, column)), None) = (self.location.take(), self.position) {
+            let skipped: usize =
+                text.split_inclusive('\n').take(line as usize - 1).map(|line| line.chars().count()).sum();
+            self.position = u32::try_from(skipped as u64 + column).ok();
+        }
         self
     }
 
@@ -80,7 +92,7 @@ impl From<tarn_catalog::Error> for Error {
             ErrorKind::Internal => SqlState::INTERNAL_ERROR,
         };
         let message = error.to_string();
-        Error { sqlstate, message, detail: error.detail, hint: error.hint, position: None }
+        Error { sqlstate, message, detail: error.detail, hint: error.hint, position: None, location: None }
     }
 }
 

@@ -1,0 +1,247 @@
+//! Whether a statement may run: what it will do becomes a list of requirements, and every one must be met. The
+//! match over statement kinds is exhaustive, so a new kind without an entry does not compile; what is not allowed
+//! is denied. Planning takes an [`Authorized`], which only this file makes. Next: `plan/mod.rs`.
+
+use tarn_catalog::access::{self, Need, Principal, Privilege, Privileges, Requirement};
+use tarn_catalog::{LAKE, Namespace, Role, Securable};
+
+use crate::error::{Error, Result};
+use crate::resolve::{
+    Action, Found, Object, RelationChange, Resolved, ResolvedQuery, ResolvedRelation, SchemaChange, Scope,
+};
+use crate::sqlstate::SqlState;
+use crate::statement::{GrantPrivileges, RoleOptions};
+
+/// A statement that may run. Only [`authorize`] makes one.
+#[derive(Debug)]
+pub(crate) struct Authorized {
+    action: Action,
+    notices: Vec<String>,
+}
+
+impl Authorized {
+    pub fn into_parts(self) -> (Action, Vec<String>) {
+        (self.action, self.notices)
+    }
+}
+
+/// Checks every requirement of a statement.
+///
+/// # Errors
+///
+/// 42501 naming the object for the first requirement that is not met.
+pub(crate) fn authorize(resolved: Resolved, scope: &Scope) -> Result<Authorized> {
+    let mut needs = Needs { scope, principal: &scope.principal, list: Vec::new() };
+    needs.action(resolved.action())?;
+    for (principal, requirement) in &needs.list {
+        let grants = match requirement.on {
+            Some(on) => scope.reader.grants_on(on)?,
+            None => Vec::new(),
+        };
+        access::decide(principal, requirement, &grants)?;
+    }
+    let (action, notices) = resolved.into_parts();
+    Ok(Authorized { action, notices })
+}
+
+/// The requirements of one statement, collected for one principal at a time.
+struct Needs<'a> {
+    scope: &'a Scope,
+    principal: &'a Principal,
+    list: Vec<(Principal, Requirement)>,
+}
+
+impl Needs<'_> {
+    fn action(&mut self, action: &Action) -> Result<()> {
+        match action {
+            Action::Query(query) => self.query(query),
+            Action::Explain { analyze: _, verbose: _, query } => self.query(query),
+            Action::Insert { target, columns: _, source, overwrite } => {
+                self.relation(&target.found, Privilege::Insert);
+                if *overwrite {
+                    self.relation(&target.found, Privilege::Delete);
+                }
+                self.query(source);
+            }
+            Action::Truncate(targets) => {
+                targets.iter().for_each(|target| self.relation(&target.found, Privilege::Truncate));
+            }
+            Action::CreateTable { namespace, existing, table: _, query } => {
+                self.namespace(namespace, Privilege::Create);
+                existing.iter().for_each(|target| self.owned_relation(&target.found));
+                query.iter().for_each(|query| self.query(query));
+            }
+            Action::CreateView { namespace, existing, view: _, search_path: _, query } => {
+                self.namespace(namespace, Privilege::Create);
+                existing.iter().for_each(|found| self.owned_relation(found));
+                self.query(query);
+            }
+            Action::CreateSchema(create) => {
+                self.role(Need::CreateSchema, "create schema");
+                if let Some(owner) = &create.owner {
+                    self.act_as(&self.scope.role(owner)?)?;
+                }
+            }
+            Action::Drop(relations) => relations.iter().for_each(|found| self.owned_relation(found)),
+            Action::DropSchema { namespaces, contents: _ } => {
+                namespaces.iter().for_each(|namespace| self.owned_namespace(namespace));
+            }
+            Action::AlterRelation { found, change } => self.alter_relation(found, change)?,
+            Action::AlterSchema { namespace, change } => {
+                self.owned_namespace(namespace);
+                match change {
+                    SchemaChange::Rename(_) => self.role(Need::CreateSchema, "create schema"),
+                    SchemaChange::Owner(role) => self.act_as(role)?,
+                }
+            }
+            Action::CommentSchema { namespace, text: _ } => self.owned_namespace(namespace),
+            Action::CommentRelation { found, text: _ } | Action::CommentColumn { found, column: _, text: _ } => {
+                self.owned_relation(found);
+            }
+            Action::CommentRole { role, text: _ } => self.manage(role, "comment on role"),
+            Action::CreateRole { create, member_of } => {
+                self.role(Need::CreateRole, "create role");
+                self.role_options(&create.options);
+                member_of.iter().for_each(|role| self.manage(role, "grant role"));
+            }
+            Action::AlterRole { role, rename_to, options } => self.alter_role(role, rename_to.is_some(), options),
+            Action::DropRole(roles) => roles.iter().for_each(|role| self.manage(role, "drop role")),
+            Action::GrantPrivileges { objects, roles: _, grant } => self.grant(objects, grant)?,
+            Action::GrantMembership { revoke: _, granted, members: _ } => {
+                granted.iter().for_each(|role| self.manage(role, "grant role"));
+            }
+            Action::Crawl { location: _, schema } => match self.scope.reader.namespace(LAKE, schema)? {
+                Some(namespace) => self.namespace(&namespace, Privilege::Create),
+                None => self.role(Need::CreateSchema, "create schema"),
+            },
+            Action::Describe { label: _, relation } => self.read(relation),
+            // These show what the user may see, or change the session alone.
+            Action::ShowSchemas { like: _ } | Action::ShowTables { namespace: _, like: _ } => {}
+            Action::Set(_) | Action::Show(_) | Action::Transaction(_) | Action::Discard(_) => {}
+            Action::Nothing { tag: _ } => {}
+        }
+        Ok(())
+    }
+
+    fn query(&mut self, query: &ResolvedQuery) {
+        query.relations.values().for_each(|relation| self.read(relation));
+    }
+
+    fn read(&mut self, relation: &ResolvedRelation) {
+        match relation {
+            ResolvedRelation::Table { found, version: _ } | ResolvedRelation::External { found, external: _ } => {
+                self.relation(found, Privilege::Select);
+            }
+            ResolvedRelation::View { found, view: _, owner, query } => {
+                self.relation(found, Privilege::Select);
+                let mut inner = Needs { scope: self.scope, principal: owner, list: Vec::new() };
+                inner.query(query);
+                self.list.append(&mut inner.list);
+            }
+            // System tables show each user what that user may see; files are checked path by path when found.
+            ResolvedRelation::System { .. } | ResolvedRelation::Files { .. } => {}
+        }
+    }
+
+    fn alter_relation(&mut self, found: &Found, change: &RelationChange) -> Result<()> {
+        self.owned_relation(found);
+        match change {
+            RelationChange::Rename(_) => self.namespace(&found.namespace, Privilege::Create),
+            RelationChange::Move(namespace) => self.namespace(namespace, Privilege::Create),
+            RelationChange::Owner(role) => self.act_as(role)?,
+        }
+        Ok(())
+    }
+
+    /// A role may always change its own password.
+    fn alter_role(&mut self, role: &Role, rename: bool, options: &RoleOptions) {
+        let password = RoleOptions { password: options.password.clone(), ..RoleOptions::default() };
+        if role.id == self.principal.role && !rename && *options == password {
+            return;
+        }
+        self.manage(role, "alter role");
+        self.role_options(options);
+    }
+
+    fn role_options(&mut self, options: &RoleOptions) {
+        if options.superuser.is_some() {
+            self.role(Need::Superuser, "make or unmake a superuser");
+        }
+        if options.create_schema == Some(true) {
+            self.role(Need::CreateSchema, "give the attribute CREATESCHEMA");
+        }
+    }
+
+    /// Superusers are managed by superusers only, or the right to manage roles would be the right to everything.
+    fn manage(&mut self, role: &Role, deed: &str) {
+        self.role(Need::CreateRole, deed);
+        if role.superuser {
+            self.role(Need::Superuser, &format!("{deed} \"{}\", which is a superuser", role.name));
+        }
+    }
+
+    fn grant(&mut self, objects: &[Object], grant: &GrantPrivileges) -> Result<()> {
+        for object in objects {
+            let (on, owner, label, all) = match object {
+                Object::Schema(namespace) => {
+                    let on = Securable::Namespace(namespace.id);
+                    (on, namespace.owner, format!("schema {}", namespace.name), Privileges::ALL_NAMESPACE)
+                }
+                Object::Relation(found) => {
+                    let on = Securable::Relation(found.relation.id);
+                    (on, found.relation.owner, found.label(), Privileges::ALL_RELATION)
+                }
+            };
+            let privileges = grant.privileges.clone().unwrap_or_else(|| all.iter().collect());
+            if let Some(wrong) = privileges.iter().find(|privilege| !all.contains(**privilege)) {
+                let message = format!("invalid privilege type {wrong} for {label}");
+                return Err(Error::new(SqlState::INVALID_GRANT, message));
+            }
+            for privilege in privileges {
+                self.require(on, owner, Need::Grantable(privilege), label.clone());
+            }
+        }
+        Ok(())
+    }
+
+    /// Giving an object away needs membership in the role that gets it.
+    fn act_as(&self, role: &Role) -> Result<()> {
+        if self.principal.acts_as(role.id) {
+            return Ok(());
+        }
+        Err(Error::new(SqlState::INSUFFICIENT_PRIVILEGE, format!("must be member of role \"{}\"", role.name)))
+    }
+
+    fn relation(&mut self, found: &Found, privilege: Privilege) {
+        self.namespace(&found.namespace, Privilege::Usage);
+        let on = Securable::Relation(found.relation.id);
+        self.require(on, found.relation.owner, Need::Privilege(privilege), found.label());
+    }
+
+    fn owned_relation(&mut self, found: &Found) {
+        self.namespace(&found.namespace, Privilege::Usage);
+        let on = Securable::Relation(found.relation.id);
+        self.require(on, found.relation.owner, Need::Ownership, found.label());
+    }
+
+    fn namespace(&mut self, namespace: &Namespace, privilege: Privilege) {
+        let on = Securable::Namespace(namespace.id);
+        let label = format!("schema {}", namespace.name);
+        self.require(on, namespace.owner, Need::Privilege(privilege), label);
+    }
+
+    fn owned_namespace(&mut self, namespace: &Namespace) {
+        let on = Securable::Namespace(namespace.id);
+        self.require(on, namespace.owner, Need::Ownership, format!("schema {}", namespace.name));
+    }
+
+    fn require(&mut self, on: Securable, owner: tarn_catalog::RoleId, need: Need, object: String) {
+        let requirement = Requirement { on: Some(on), owner: Some(owner), need, object };
+        self.list.push((self.principal.clone(), requirement));
+    }
+
+    fn role(&mut self, need: Need, deed: &str) {
+        let requirement = Requirement { on: None, owner: None, need, object: deed.to_owned() };
+        self.list.push((self.principal.clone(), requirement));
+    }
+}

@@ -1,0 +1,169 @@
+//! The parts of the engine that all sessions share: the catalog, the query engine's runtime with its memory and
+//! spill limits, and the functions. It opens sessions. Next: `session.rs`.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use datafusion::common::config::Dialect;
+use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
+use datafusion::execution::memory_pool::{GreedyMemoryPool, MemoryPool, TrackConsumersPool};
+use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
+use datafusion::execution::session_state::{SessionState, SessionStateBuilder};
+use datafusion::prelude::SessionConfig;
+use tarn_catalog::Catalog;
+
+use crate::error::{Error, Result};
+use crate::functions;
+use crate::resolve::DATABASE;
+use crate::session::Session;
+use crate::sqlstate::SqlState;
+use crate::table;
+
+/// How many of the largest consumers an out-of-memory error names.
+const CONSUMERS_NAMED: usize = 5;
+
+/// Rows per batch.
+const BATCH_ROWS: usize = 8192;
+
+/// What an engine is opened with.
+#[derive(Debug)]
+pub struct EngineOptions {
+    pub catalog: Arc<Catalog>,
+    /// Memory for the operators of all statements together, bytes; beyond it they spill or fail.
+    pub memory_limit_bytes: usize,
+    /// Where operators spill to.
+    pub spill_dir: PathBuf,
+    /// How many parts a plan is run in.
+    pub target_partitions: usize,
+    /// The server's own version.
+    pub version: String,
+}
+
+/// The parts that all sessions share.
+#[derive(Debug)]
+pub struct Engine {
+    catalog: Arc<Catalog>,
+    runtime: Arc<RuntimeEnv>,
+    base: SessionState,
+    memory_limit_bytes: usize,
+    version: String,
+    started_at_ms: i64,
+}
+
+/// Who opens a session, and with what.
+#[derive(Debug, Clone, Default)]
+pub struct Login {
+    pub user: String,
+    pub database: String,
+    pub application_name: String,
+    /// Settings given at start-up, by name.
+    pub options: Vec<(String, String)>,
+}
+
+impl Engine {
+    /// Makes the shared parts and removes what unfinished writes left behind.
+    ///
+    /// # Errors
+    ///
+    /// 58030 when the spill folder cannot be made.
+    pub async fn open(options: EngineOptions) -> Result<Arc<Engine>> {
+        options.catalog.sweep().await?;
+        let runtime = runtime(&options)?;
+        let config = session_config(options.target_partitions);
+        let builder = SessionStateBuilder::new()
+            .with_config(config)
+            .with_runtime_env(Arc::clone(&runtime))
+            .with_default_features();
+        let mut base = builder.build();
+        functions::register(&mut base).map_err(|error| Error::internal(error.to_string()))?;
+        let started_at_ms = options.catalog.env().now_ms();
+        Ok(Arc::new(Engine {
+            catalog: options.catalog,
+            runtime,
+            base,
+            memory_limit_bytes: options.memory_limit_bytes,
+            version: options.version,
+            started_at_ms,
+        }))
+    }
+
+    pub fn catalog(&self) -> &Arc<Catalog> {
+        &self.catalog
+    }
+
+    /// The server's own version.
+    pub fn version(&self) -> &str {
+        &self.version
+    }
+
+    /// Milliseconds since the Unix epoch.
+    pub fn started_at_ms(&self) -> i64 {
+        self.started_at_ms
+    }
+
+    /// Bytes of operator memory in use, and the limit.
+    pub fn memory(&self) -> (usize, usize) {
+        (self.runtime.memory_pool.reserved(), self.memory_limit_bytes)
+    }
+
+    /// Opens a session for a user that the door has let in.
+    ///
+    /// # Errors
+    ///
+    /// 3D000 for an unknown database, 28000 for a role that is unknown or may not log in, 22023 for a start-up
+    /// option that is wrong.
+    pub fn session(self: &Arc<Self>, login: &Login) -> Result<Session> {
+        if login.database != DATABASE {
+            let message = format!("database \"{}\" does not exist", login.database);
+            return Err(Error::new(SqlState::INVALID_CATALOG_NAME, message)
+                .with_hint(format!("The database is \"{DATABASE}\".")));
+        }
+        let reader = self.catalog.reader();
+        let role = reader.role(&login.user)?.filter(|role| role.login);
+        let role = role.ok_or_else(|| {
+            let message = format!("role \"{}\" does not exist or may not log in", login.user);
+            Error::new(SqlState::INVALID_AUTHORIZATION, message)
+        })?;
+        Session::new(Arc::clone(self), role.id, login)
+    }
+
+    /// A fresh copy of the query engine's state, for one statement.
+    pub(crate) fn state(&self) -> SessionState {
+        self.base.clone()
+    }
+}
+
+fn runtime(options: &EngineOptions) -> Result<Arc<RuntimeEnv>> {
+    std::fs::create_dir_all(&options.spill_dir).map_err(|error| {
+        let message = format!("cannot make the spill folder {}: {error}", options.spill_dir.display());
+        Error::new(SqlState::IO_ERROR, message)
+    })?;
+    let pool = GreedyMemoryPool::new(options.memory_limit_bytes);
+    let consumers = std::num::NonZeroUsize::new(CONSUMERS_NAMED).unwrap_or(std::num::NonZeroUsize::MIN);
+    let pool: Arc<dyn MemoryPool> = Arc::new(TrackConsumersPool::new(pool, consumers));
+    let spill = DiskManagerBuilder::default()
+        .with_mode(DiskManagerMode::Directories(vec![options.spill_dir.clone()]));
+    RuntimeEnvBuilder::new()
+        .with_memory_pool(pool)
+        .with_disk_manager_builder(spill)
+        .with_object_store_registry(Arc::new(table::StoreRegistry::new(Arc::clone(options.catalog.storage()))))
+        .build_arc()
+        .map_err(|error| Error::new(SqlState::IO_ERROR, error.strip_backtrace()))
+}
+
+fn session_config(target_partitions: usize) -> SessionConfig {
+    let mut config = SessionConfig::new()
+        .with_target_partitions(target_partitions)
+        .with_batch_size(BATCH_ROWS)
+        .with_default_catalog_and_schema(DATABASE, "public")
+        .with_create_default_catalog_and_schema(false)
+        .with_information_schema(false);
+    let options = config.options_mut();
+    options.sql_parser.dialect = Dialect::PostgreSQL;
+    options.sql_parser.parse_float_as_decimal = true;
+    options.sql_parser.collect_spans = true;
+    options.explain.logical_plan_only = false;
+    options.execution.parquet.pushdown_filters = false;
+    options.execution.parquet.bloom_filter_on_read = true;
+    config
+}

@@ -1,0 +1,71 @@
+//! What a statement gives back: rows as a stream, or a tag that says it is done. It must never know how a door
+//! writes them.
+
+use std::pin::Pin;
+
+use arrow::datatypes::SchemaRef;
+use arrow::record_batch::RecordBatch;
+use futures::{Stream, StreamExt};
+
+use crate::error::Result;
+use crate::sqlstate::SqlState;
+
+/// Rows as they are made, batch by batch; dropping the stream stops the statement.
+pub type Rows = Pin<Box<dyn Stream<Item = Result<RecordBatch>> + Send>>;
+
+/// What a statement gives back.
+pub enum Outcome {
+    /// Rows, and the word of the command tag: `SELECT` is followed by their count.
+    Rows { schema: SchemaRef, rows: Rows, tag: &'static str },
+    /// No rows, and the whole command tag: `INSERT 0 5`.
+    Done { tag: String },
+}
+
+impl Outcome {
+    pub(crate) fn done(tag: impl Into<String>) -> Outcome {
+        Outcome::Done { tag: tag.into() }
+    }
+
+    /// Rows that are all there already.
+    pub(crate) fn batch(batch: RecordBatch, tag: &'static str) -> Outcome {
+        let schema = batch.schema();
+        Outcome::Rows { schema, rows: futures::stream::iter([Ok(batch)]).boxed(), tag }
+    }
+}
+
+impl std::fmt::Debug for Outcome {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Outcome::Rows { schema, tag, rows: _ } => write!(f, "Rows({tag}, {schema:?})"),
+            Outcome::Done { tag } => write!(f, "Done({tag})"),
+        }
+    }
+}
+
+/// How much a user wants to know of a message that is not an error.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Severity {
+    Notice,
+    Warning,
+}
+
+/// A message beside the result.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Notice {
+    pub severity: Severity,
+    pub sqlstate: SqlState,
+    pub message: String,
+    pub detail: Option<String>,
+    pub hint: Option<String>,
+}
+
+impl Notice {
+    pub(crate) fn notice(message: impl Into<String>) -> Notice {
+        let sqlstate = SqlState::SUCCESSFUL_COMPLETION;
+        Notice { severity: Severity::Notice, sqlstate, message: message.into(), detail: None, hint: None }
+    }
+
+    pub(crate) fn warning(sqlstate: SqlState, message: impl Into<String>) -> Notice {
+        Notice { severity: Severity::Warning, sqlstate, message: message.into(), detail: None, hint: None }
+    }
+}

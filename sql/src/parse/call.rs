@@ -1,0 +1,71 @@
+//! `CALL`, and the literal arguments that procedures and file functions take.
+
+use datafusion::sql::sqlparser::ast;
+
+use super::{Cursor, fold};
+use crate::error::{Error, Result};
+use crate::sqlstate::SqlState;
+use crate::statement::{Argument, ArgumentValue, Call, Statement};
+
+pub(super) fn call(cursor: &mut Cursor) -> Result<Statement> {
+    cursor.expect("CALL")?;
+    let procedure = cursor.name()?;
+    cursor.expect("(")?;
+    let mut arguments = Vec::new();
+    while !cursor.eat(")") {
+        let name = if cursor.peek_nth(1) == "=>" { Some(cursor.folded()?) } else { None };
+        if name.is_some() {
+            cursor.expect("=>")?;
+        }
+        let expression = cursor.with(|parser| parser.parse_expr())?;
+        arguments.push(Argument { name, value: literal(&expression)? });
+        if !cursor.eat(",") && !cursor.peek_is(")") {
+            return Err(cursor.expected(", or )"));
+        }
+    }
+    Ok(Statement::Call(Call { procedure, arguments }))
+}
+
+/// The arguments of a table function, which must be literals: files are found before the query is planned.
+pub(crate) fn arguments_of(arguments: &[ast::FunctionArg]) -> Result<Vec<Argument>> {
+    arguments.iter().map(argument).collect()
+}
+
+fn argument(argument: &ast::FunctionArg) -> Result<Argument> {
+    let (name, value) = match argument {
+        ast::FunctionArg::Unnamed(value) => (None, value),
+        ast::FunctionArg::Named { name, arg, .. } => (Some(fold(name)), arg),
+        ast::FunctionArg::ExprNamed { name: ast::Expr::Identifier(name), arg, .. } => (Some(fold(name)), arg),
+        ast::FunctionArg::ExprNamed { name, .. } => return Err(not_literal(name)),
+    };
+    match value {
+        ast::FunctionArgExpr::Expr(value) => Ok(Argument { name, value: literal(value)? }),
+        other => Err(not_literal(other)),
+    }
+}
+
+fn literal(expression: &ast::Expr) -> Result<ArgumentValue> {
+    use ast::Value;
+    match expression {
+        ast::Expr::Value(value) => match &value.value {
+            Value::SingleQuotedString(text) | Value::EscapedStringLiteral(text) => {
+                Ok(ArgumentValue::Text(text.clone()))
+            }
+            Value::DollarQuotedString(text) => Ok(ArgumentValue::Text(text.value.clone())),
+            Value::Number(text, _) => Ok(ArgumentValue::Number(text.to_string())),
+            Value::Boolean(truth) => Ok(ArgumentValue::Boolean(*truth)),
+            Value::Null => Ok(ArgumentValue::Null),
+            _ => Err(not_literal(expression)),
+        },
+        ast::Expr::UnaryOp { op: ast::UnaryOperator::Minus, expr } => match literal(expr)? {
+            ArgumentValue::Number(text) => Ok(ArgumentValue::Number(format!("-{text}"))),
+            _ => Err(not_literal(expression)),
+        },
+        _ => Err(not_literal(expression)),
+    }
+}
+
+fn not_literal(what: impl std::fmt::Display) -> Error {
+    Error::new(SqlState::FEATURE_NOT_SUPPORTED, format!("argument {what} is not a literal"))
+        .with_hint("Give a quoted text, a number, true, false or NULL.")
+}

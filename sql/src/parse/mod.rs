@@ -1,0 +1,194 @@
+//! From text to [`Statement`]: the SQL of PostgreSQL with our statements added. Every statement is read clause by
+//! clause, so what is left over is an error with its name, never silently dropped (trap T13).
+//! It must never look at the catalog. Next: `../statement.rs` for the result, `cursor.rs` for how words are read.
+
+mod allow;
+mod call;
+mod cursor;
+mod define;
+mod grant;
+mod settings;
+mod types;
+mod write;
+
+use std::sync::Arc;
+
+use datafusion::sql::sqlparser::ast;
+
+use crate::error::{Error, Result};
+use crate::sqlstate::SqlState;
+use crate::statement::{Explain, Statement, Transaction};
+
+pub(crate) use allow::check_query;
+pub(crate) use call::arguments_of;
+pub(crate) use cursor::{Cursor, fold, fold_name};
+
+/// The longest text of one message, bytes. Data in bulk belongs in a file.
+pub const STATEMENT_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+/// The most levels of parentheses, subqueries and the like.
+const NESTING_MAX: usize = 256;
+
+/// One statement and the text it came from.
+#[derive(Debug, Clone)]
+pub struct Parsed {
+    pub(crate) statement: Statement,
+    /// The statement's own text, without the semicolon.
+    pub(crate) text: String,
+    /// The whole text it came in; positions count in this one.
+    pub(crate) source: Arc<str>,
+}
+
+impl Parsed {
+    /// The statement's own text.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+}
+
+/// Reads all statements of a text; an empty text has none.
+///
+/// # Errors
+///
+/// 42601 with a position for a syntax error, 0A000 for a clause or statement we do not have, 54000 and 54001 for
+/// a text too long or too deep.
+pub fn parse(sql: &str) -> Result<Vec<Parsed>> {
+    if sql.len() > STATEMENT_BYTES_MAX {
+        return Err(Error::new(SqlState::PROGRAM_LIMIT_EXCEEDED, "statement is too long")
+            .with_detail(format!("It has {} bytes; the limit is {STATEMENT_BYTES_MAX}.", sql.len()))
+            .with_hint("Put the data into a file and read it with read_csv, read_json or read_parquet."));
+    }
+    let mut cursor = Cursor::new(sql, NESTING_MAX)?;
+    let mut statements = Vec::new();
+    let source: Arc<str> = Arc::from(sql);
+    loop {
+        while cursor.eat_semicolon() {}
+        if cursor.at_end() {
+            return Ok(statements);
+        }
+        let start = cursor.offset();
+        let statement = statement(&mut cursor)?;
+        if !cursor.at_end() && !cursor.at_semicolon() {
+            return Err(cursor.leftover());
+        }
+        let text = sql[start..cursor.offset()].trim_end().to_owned();
+        statements.push(Parsed { statement, text, source: Arc::clone(&source) });
+    }
+}
+
+/// Reads one query, as a view definition is kept.
+///
+/// # Errors
+///
+/// As [`parse`]; 42601 if it is another statement.
+pub(crate) fn parse_query(sql: &str) -> Result<Box<ast::Query>> {
+    match parse(sql)?.pop().map(|parsed| parsed.statement) {
+        Some(Statement::Query(query)) => Ok(query),
+        _ => Err(Error::new(SqlState::SYNTAX_ERROR, "a query was expected")),
+    }
+}
+
+fn statement(cursor: &mut Cursor) -> Result<Statement> {
+    match cursor.peek_word().as_str() {
+        "SELECT" | "WITH" | "VALUES" | "TABLE" | "(" => Ok(Statement::Query(query(cursor)?)),
+        "EXPLAIN" => explain(cursor),
+        "INSERT" => write::insert(cursor),
+        "TRUNCATE" => write::truncate(cursor),
+        "CREATE" => define::create(cursor),
+        "DROP" => define::drop(cursor),
+        "ALTER" => define::alter(cursor),
+        "COMMENT" => define::comment(cursor),
+        "GRANT" => grant::grant(cursor),
+        "REVOKE" => grant::revoke(cursor),
+        "CALL" => call::call(cursor),
+        "SHOW" => settings::show(cursor),
+        "DESCRIBE" | "DESC" => settings::describe(cursor),
+        "SET" => settings::set(cursor),
+        "RESET" => settings::reset(cursor),
+        "DISCARD" | "DEALLOCATE" | "CLOSE" | "UNLISTEN" => settings::discard(cursor),
+        "BEGIN" | "START" | "COMMIT" | "END" | "ROLLBACK" | "ABORT" => transaction(cursor),
+        _ => Err(cursor.unknown_statement()),
+    }
+}
+
+/// A query with every clause searched for what nobody consumes.
+pub(super) fn query(cursor: &mut Cursor) -> Result<Box<ast::Query>> {
+    let query = cursor.query()?;
+    check_query(&query)?;
+    Ok(query)
+}
+
+fn explain(cursor: &mut Cursor) -> Result<Statement> {
+    cursor.expect("EXPLAIN")?;
+    let (mut analyze, mut verbose) = (false, false);
+    if cursor.eat("(") {
+        loop {
+            match cursor.word()?.as_str() {
+                "ANALYZE" => analyze = cursor.boolean_or(true)?,
+                "VERBOSE" => verbose = cursor.boolean_or(true)?,
+                // The figures they ask for are always, or never, part of our plans.
+                "COSTS" | "TIMING" | "SUMMARY" => drop(cursor.boolean_or(true)?),
+                "FORMAT" => cursor.expect("TEXT")?,
+                other => return Err(Error::unsupported(format!("EXPLAIN option {other}"))),
+            }
+            if !cursor.eat(",") {
+                break;
+            }
+        }
+        cursor.expect(")")?;
+    } else {
+        analyze = cursor.eat("ANALYZE");
+        verbose = cursor.eat("VERBOSE");
+    }
+    match cursor.peek_word().as_str() {
+        "SELECT" | "WITH" | "VALUES" | "TABLE" | "(" => {
+            Ok(Statement::Explain(Explain { analyze, verbose, query: query(cursor)? }))
+        }
+        other => Err(Error::unsupported(format!("EXPLAIN of {other}"))
+            .with_hint("Explain the query of the statement alone.")),
+    }
+}
+
+fn transaction(cursor: &mut Cursor) -> Result<Statement> {
+    let first = cursor.word()?;
+    let action = match first.as_str() {
+        "BEGIN" | "START" => Transaction::Begin,
+        "COMMIT" | "END" => Transaction::Commit,
+        _ => Transaction::Rollback,
+    };
+    if first == "START" {
+        cursor.expect("TRANSACTION")?;
+    } else {
+        let _ = cursor.eat("WORK") || cursor.eat("TRANSACTION");
+    }
+    if action == Transaction::Begin {
+        transaction_modes(cursor)?;
+    } else if cursor.eat("AND NO CHAIN") || !cursor.peek_is("AND") {
+        // AND NO CHAIN is the default.
+    } else {
+        return Err(Error::unsupported("AND CHAIN"));
+    }
+    if cursor.peek_is("TO") || cursor.peek_is("PREPARED") {
+        return Err(Error::unsupported(format!("{first} {}", cursor.peek_word())));
+    }
+    Ok(Statement::Transaction(action))
+}
+
+/// Isolation levels and access modes: every one is met by reading one catalog version.
+fn transaction_modes(cursor: &mut Cursor) -> Result<()> {
+    loop {
+        if cursor.eat("ISOLATION LEVEL") {
+            let known = ["SERIALIZABLE", "REPEATABLE READ", "READ COMMITTED", "READ UNCOMMITTED"];
+            if !known.iter().any(|level| cursor.eat(level)) {
+                return Err(cursor.leftover());
+            }
+        } else if !(cursor.eat("READ ONLY")
+            || cursor.eat("READ WRITE")
+            || cursor.eat("NOT DEFERRABLE")
+            || cursor.eat("DEFERRABLE")
+            || cursor.eat(","))
+        {
+            return Ok(());
+        }
+    }
+}

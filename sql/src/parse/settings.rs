@@ -1,0 +1,142 @@
+//! `SET`, `RESET`, `SHOW`, `DESCRIBE` and `DISCARD`.
+
+use datafusion::sql::sqlparser::tokenizer::Token;
+
+use super::{Cursor, define};
+use crate::error::{Error, Result};
+use crate::statement::{Discard, Set, Show, ShowObjects, Statement};
+
+pub(super) fn set(cursor: &mut Cursor) -> Result<Statement> {
+    cursor.expect("SET")?;
+    let local = cursor.eat("LOCAL");
+    let _ = cursor.eat("SESSION");
+    if cursor.eat("CHARACTERISTICS AS TRANSACTION") || cursor.eat("TRANSACTION") {
+        super::transaction_modes(cursor)?;
+        // Every isolation level is met by reading one catalog version, so there is nothing to keep.
+        return Ok(set_value("default_transaction_isolation", None, local));
+    }
+    if cursor.eat("TIME ZONE") {
+        let value = if cursor.eat("LOCAL") || cursor.eat("DEFAULT") { None } else { Some(value(cursor)?) };
+        return Ok(set_value("timezone", value, local));
+    }
+    if cursor.eat("NAMES") {
+        return Ok(set_value("client_encoding", Some(value(cursor)?), local));
+    }
+    for word in ["ROLE", "AUTHORIZATION", "CONSTRAINTS"] {
+        if cursor.peek_is(word) {
+            return Err(Error::unsupported(format!("SET {word}")).with_position(cursor.position()));
+        }
+    }
+    let setting = setting_name(cursor)?;
+    if !cursor.eat("TO") {
+        cursor.expect("=")?;
+    }
+    if cursor.eat("DEFAULT") {
+        return Ok(set_value(&setting, None, local));
+    }
+    let values = cursor.comma_separated(value)?;
+    Ok(set_value(&setting, Some(values.join(", ")), local))
+}
+
+fn set_value(setting: &str, value: Option<String>, local: bool) -> Statement {
+    Statement::Set(Set { setting: setting.to_owned(), value, local, all: false })
+}
+
+fn setting_name(cursor: &mut Cursor) -> Result<String> {
+    let mut name = cursor.folded()?.to_lowercase();
+    while cursor.eat(".") {
+        name = format!("{name}.{}", cursor.folded()?.to_lowercase());
+    }
+    Ok(name)
+}
+
+fn value(cursor: &mut Cursor) -> Result<String> {
+    let minus = if cursor.eat("-") { "-" } else { "" };
+    match cursor.peek().clone() {
+        Token::SingleQuotedString(_) | Token::EscapedStringLiteral(_) => cursor.string(),
+        Token::Number(number, _) => {
+            cursor.next();
+            Ok(format!("{minus}{number}"))
+        }
+        Token::Word(_) => cursor.folded(),
+        _ => Err(cursor.expected("a value")),
+    }
+}
+
+pub(super) fn reset(cursor: &mut Cursor) -> Result<Statement> {
+    cursor.expect("RESET")?;
+    if cursor.eat("ALL") {
+        return Ok(Statement::Set(Set { setting: String::new(), value: None, local: false, all: true }));
+    }
+    let setting = if cursor.eat("TIME ZONE") { "timezone".to_owned() } else { setting_name(cursor)? };
+    Ok(set_value(&setting, None, false))
+}
+
+pub(super) fn show(cursor: &mut Cursor) -> Result<Statement> {
+    cursor.expect("SHOW")?;
+    if cursor.eat("ALL") {
+        return Ok(Statement::Show(Show::All));
+    }
+    if cursor.eat("SCHEMAS") {
+        if cursor.eat("FROM") || cursor.eat("IN") {
+            // There is one catalog to show the schemas of; its name is checked like any other.
+            let _ = cursor.eat("DATABASE");
+            cursor.folded()?;
+        }
+        return Ok(Statement::ShowObjects(ShowObjects::Schemas { like: like(cursor)? }));
+    }
+    if cursor.eat("TABLES") {
+        let from = cursor.eat("FROM") || cursor.eat("IN");
+        let _ = from && cursor.eat("SCHEMA");
+        let schema = if from { Some(define::schema_name(cursor)?) } else { None };
+        return Ok(Statement::ShowObjects(ShowObjects::Tables { schema, like: like(cursor)? }));
+    }
+    if cursor.eat("COLUMNS") {
+        if !cursor.eat("FROM") {
+            cursor.expect("IN")?;
+        }
+        let _ = cursor.eat("TABLE");
+        return Ok(Statement::ShowObjects(ShowObjects::Columns { table: cursor.name()? }));
+    }
+    if cursor.eat("TIME ZONE") {
+        return Ok(Statement::Show(Show::One("timezone".to_owned())));
+    }
+    if cursor.eat("TRANSACTION ISOLATION LEVEL") {
+        return Ok(Statement::Show(Show::One("transaction_isolation".to_owned())));
+    }
+    if cursor.eat("SESSION AUTHORIZATION") {
+        return Ok(Statement::Show(Show::One("session_authorization".to_owned())));
+    }
+    if cursor.peek_is("CREATE") || cursor.peek_is("FUNCTIONS") {
+        return Err(Error::unsupported(format!("SHOW {}", cursor.peek_word())).with_position(cursor.position()));
+    }
+    Ok(Statement::Show(Show::One(setting_name(cursor)?)))
+}
+
+fn like(cursor: &mut Cursor) -> Result<Option<String>> {
+    if cursor.eat("LIKE") { cursor.string().map(Some) } else { Ok(None) }
+}
+
+pub(super) fn describe(cursor: &mut Cursor) -> Result<Statement> {
+    cursor.next();
+    let _ = cursor.peek_is("TABLE") && !cursor.peek_nth(1).is_empty() && cursor.eat("TABLE");
+    Ok(Statement::Describe(cursor.name()?))
+}
+
+/// What drivers send when a connection goes back to its pool.
+pub(super) fn discard(cursor: &mut Cursor) -> Result<Statement> {
+    let position = cursor.position();
+    let word = cursor.word()?;
+    let _ = word == "DEALLOCATE" && cursor.eat("PREPARE");
+    if word == "DISCARD" && (cursor.eat("PLANS") || cursor.eat("TEMP") || cursor.eat("SEQUENCES")) {
+        return Ok(Statement::Discard(Discard::Plans));
+    }
+    if cursor.eat("ALL") {
+        let all = word == "DISCARD";
+        return Ok(Statement::Discard(if all { Discard::All } else { Discard::Plans }));
+    }
+    if word == "UNLISTEN" && cursor.eat("*") {
+        return Ok(Statement::Discard(Discard::Plans));
+    }
+    Err(Error::unsupported(format!("{word} {}", cursor.peek_word())).with_position(position))
+}

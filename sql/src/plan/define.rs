@@ -1,0 +1,187 @@
+//! `CREATE TABLE` and `CREATE VIEW`: the schema is settled here, before anything is written.
+
+use std::collections::HashMap;
+
+use arrow::datatypes::SchemaRef;
+use datafusion::logical_expr::LogicalPlan;
+use iceberg::spec::{FormatVersion, UnboundPartitionSpec};
+use tarn_catalog::{Namespace, ViewColumn};
+
+use super::{Context, QueryPlan, query, schema};
+use crate::error::{Error, Result};
+use crate::resolve::{Found, ResolvedQuery, TableTarget, nearest};
+use crate::sqlstate::SqlState;
+use crate::statement::{CreateTable, CreateView};
+use crate::table::iceberg_schema;
+use crate::types;
+
+/// Table options of our own; every other name must be one of Iceberg's.
+const OPTIONS: [&str; 3] = ["format_version", "location", "comment"];
+
+/// The prefixes that Iceberg's table properties have.
+const PROPERTY_PREFIXES: [&str; 5] = ["write.", "read.", "commit.", "history.", "gc."];
+
+/// Where something new goes.
+pub(crate) struct NewRelation {
+    pub namespace: Namespace,
+    pub name: String,
+    pub comment: Option<String>,
+}
+
+/// A table to be made.
+pub(crate) struct TablePlan {
+    pub relation: NewRelation,
+    /// What `OR REPLACE` replaces.
+    pub replaced: Option<TableTarget>,
+    pub schema: iceberg::spec::Schema,
+    pub partition: UnboundPartitionSpec,
+    pub properties: HashMap<String, String>,
+    /// As the user gave it.
+    pub location: Option<String>,
+    pub format_version: FormatVersion,
+    /// The query of a `CREATE TABLE AS`.
+    pub input: Option<LogicalPlan>,
+    /// Whether there was a query, for the command tag.
+    pub from_query: bool,
+}
+
+/// A view to be made.
+pub(crate) struct ViewPlan {
+    pub relation: NewRelation,
+    pub replaced: Option<Found>,
+    pub view: tarn_catalog::View,
+}
+
+pub(super) async fn plan_table(
+    namespace: Namespace,
+    replaced: Option<TableTarget>,
+    table: CreateTable,
+    query: Option<ResolvedQuery>,
+    context: &Context,
+) -> Result<TablePlan> {
+    tarn_catalog::name::check_identifier(&table.name.name)?;
+    let (mut input, mut columns) = (None, None);
+    if let (Some(query), Some(text)) = (&query, &table.query) {
+        let planned = query::plan_query(query, context, &[]).await?;
+        refuse_parameters(&planned)?;
+        columns = Some(query_columns(&planned, &text.column_names)?);
+        input = text.with_data.then_some(planned.logical);
+    }
+    let schema = match &columns {
+        Some(columns) => iceberg_schema(columns)?,
+        None => schema::schema(&table.columns)?,
+    };
+    let partition = schema::partition_spec(&table.partitioning, &schema)?;
+    let options = Options::read(table.properties)?;
+    let relation = NewRelation { namespace, name: table.name.name, comment: table.comment.or(options.comment) };
+    Ok(TablePlan {
+        relation,
+        replaced,
+        schema,
+        partition,
+        properties: options.properties,
+        location: options.location,
+        format_version: options.format_version,
+        input,
+        from_query: query.is_some(),
+    })
+}
+
+fn refuse_parameters(planned: &QueryPlan) -> Result<()> {
+    if query::parameter_types(&planned.logical, &[])?.is_empty() {
+        return Ok(());
+    }
+    let message = "a query that defines a table or view cannot have parameters";
+    Err(Error::new(SqlState::UNDEFINED_PARAMETER, message))
+}
+
+/// The query's columns under the names the table shall have.
+fn query_columns(planned: &QueryPlan, given: &[String]) -> Result<SchemaRef> {
+    let mut names = planned.names.clone();
+    if given.len() > names.len() {
+        let message = format!("{} column names are given for {} columns", given.len(), names.len());
+        return Err(Error::new(SqlState::SYNTAX_ERROR, message));
+    }
+    names[..given.len()].clone_from_slice(given);
+    Ok(query::renamed(planned.logical.schema().as_arrow(), &names))
+}
+
+/// The options of `WITH`.
+struct Options {
+    properties: HashMap<String, String>,
+    location: Option<String>,
+    comment: Option<String>,
+    format_version: FormatVersion,
+}
+
+impl Options {
+    fn read(given: Vec<(String, String)>) -> Result<Options> {
+        let mut options = Options {
+            properties: HashMap::new(),
+            location: None,
+            comment: None,
+            format_version: FormatVersion::V2,
+        };
+        for (name, value) in given {
+            match name.to_lowercase().as_str() {
+                "format_version" | "format-version" => options.format_version = format_version(&value)?,
+                "location" => options.location = Some(value),
+                "comment" => options.comment = Some(value),
+                lower if PROPERTY_PREFIXES.iter().any(|prefix| lower.starts_with(prefix)) => {
+                    options.properties.insert(lower.to_owned(), value);
+                }
+                lower => return Err(unknown_option(lower)),
+            }
+        }
+        Ok(options)
+    }
+}
+
+fn unknown_option(name: &str) -> Error {
+    let error =
+        Error::new(SqlState::INVALID_PARAMETER_VALUE, format!("unrecognized table option \"{name}\""));
+    match nearest(name, OPTIONS.into_iter()) {
+        Some(near) => error.with_hint(format!("Did you mean \"{near}\"?")),
+        None => error.with_hint(format!(
+            "The options are {}, and Iceberg's table properties such as \"write.target-file-size-bytes\".",
+            OPTIONS.join(", ")
+        )),
+    }
+}
+
+fn format_version(text: &str) -> Result<FormatVersion> {
+    match text {
+        "2" => Ok(FormatVersion::V2),
+        "3" => Ok(FormatVersion::V3),
+        _ => Err(Error::new(SqlState::INVALID_PARAMETER_VALUE, format!("format_version {text} is not supported"))
+            .with_hint("Use 2 or 3.")),
+    }
+}
+
+pub(super) async fn plan_view(
+    namespace: Namespace,
+    replaced: Option<Found>,
+    view: CreateView,
+    search_path: Vec<String>,
+    query: ResolvedQuery,
+    context: &Context,
+) -> Result<ViewPlan> {
+    tarn_catalog::name::check_identifier(&view.name.name)?;
+    let planned = query::plan_query(&query, context, &[]).await?;
+    refuse_parameters(&planned)?;
+    let schema = query_columns(&planned, &view.columns)?;
+    let mut columns = Vec::new();
+    for (place, field) in schema.fields().iter().enumerate() {
+        tarn_catalog::name::check_identifier(field.name())?;
+        if schema.fields()[..place].iter().any(|earlier| earlier.name() == field.name()) {
+            let message = format!("column \"{}\" specified more than once", field.name());
+            return Err(Error::new(SqlState::DUPLICATE_COLUMN, message));
+        }
+        let shown = types::pg_type(field);
+        let name = field.name().clone();
+        columns.push(ViewColumn { name, type_oid: shown.oid, type_modifier: shown.modifier, comment: None });
+    }
+    let relation = NewRelation { namespace, name: view.name.name, comment: None };
+    let view = tarn_catalog::View { sql: view.text, search_path, columns };
+    Ok(ViewPlan { relation, replaced, view })
+}

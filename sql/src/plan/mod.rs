@@ -1,0 +1,131 @@
+//! From what may be done to how: queries become logical plans over the tables of this statement alone, and
+//! definitions become changes ready to be made. Nothing is read but metadata, and nothing is written.
+//! Next: `query.rs`, then `../execute/mod.rs`.
+
+mod arguments;
+mod define;
+mod errors;
+mod names;
+mod query;
+mod schema;
+mod write;
+
+use std::sync::Arc;
+
+use arrow::array::ArrayRef;
+use arrow::datatypes::{DataType, SchemaRef};
+use datafusion::execution::SessionState;
+use datafusion::logical_expr::LogicalPlan;
+use tarn_catalog::Catalog;
+
+pub(crate) use arguments::Arguments;
+pub(crate) use define::{NewRelation, TablePlan, ViewPlan};
+pub(crate) use errors::engine_error;
+pub(crate) use query::QueryPlan;
+pub(crate) use write::InsertPlan;
+
+use crate::authorize::Authorized;
+use crate::engine::Engine;
+use crate::error::Result;
+use crate::resolve::{Action, Scope};
+use crate::settings::Settings;
+use crate::stop::Stop;
+
+/// What one statement works with.
+pub(crate) struct Context {
+    pub engine: Arc<Engine>,
+    /// The query engine's state for this statement.
+    pub state: SessionState,
+    pub scope: Scope,
+    pub stop: Stop,
+}
+
+impl Context {
+    pub fn new(engine: Arc<Engine>, scope: Scope, settings: &Settings) -> Context {
+        let mut state = engine.state();
+        state.config_mut().options_mut().execution.time_zone = Some(settings.time_zone());
+        state.execution_props_mut().query_execution_start_time = now(&engine);
+        Context { engine, state, scope, stop: Stop::default() }
+    }
+
+    pub fn catalog(&self) -> &Arc<Catalog> {
+        self.engine.catalog()
+    }
+}
+
+/// One time for all of a statement, from the one clock.
+fn now(engine: &Engine) -> Option<chrono::DateTime<chrono::Utc>> {
+    chrono::DateTime::from_timestamp_millis(engine.catalog().env().now_ms())
+}
+
+/// How a statement will be done.
+pub(crate) struct Plan {
+    pub kind: PlanKind,
+    /// What the user should be told beside the result.
+    pub notices: Vec<String>,
+}
+
+/// One way of doing for each kind of statement.
+pub(crate) enum PlanKind {
+    Query(QueryPlan),
+    Explain { analyze: bool, verbose: bool, plan: LogicalPlan },
+    Insert(Box<InsertPlan>),
+    CreateTable(Box<TablePlan>),
+    CreateView(Box<ViewPlan>),
+    /// Needs no planning: what it does is what it says.
+    Direct(Action),
+}
+
+/// The types of a statement's parameters and result.
+pub(crate) struct Described {
+    pub parameters: Vec<DataType>,
+    pub columns: Option<SchemaRef>,
+}
+
+/// Plans a statement with the values of its parameters.
+pub(crate) async fn plan(authorized: Authorized, context: &Context, parameters: &[ArrayRef]) -> Result<Plan> {
+    let types = parameters.iter().map(|value| Some(value.data_type().clone())).collect::<Vec<_>>();
+    let (action, notices) = authorized.into_parts();
+    let kind = match action {
+        Action::Query(query) => {
+            PlanKind::Query(query::plan_query(&query, context, &types).await?.bind(parameters)?)
+        }
+        Action::Explain { analyze, verbose, query } => {
+            let plan = query::plan_query(&query, context, &types).await?.bind(parameters)?.logical;
+            PlanKind::Explain { analyze, verbose, plan }
+        }
+        Action::Insert { target, columns, source, overwrite } => {
+            let insert = write::plan_insert(target, &columns, &source, overwrite, context, &types).await?;
+            PlanKind::Insert(Box::new(insert.bind(parameters)?))
+        }
+        Action::CreateTable { namespace, existing, table, query } => {
+            let plan = define::plan_table(namespace, existing, *table, query, context).await?;
+            PlanKind::CreateTable(Box::new(plan))
+        }
+        Action::CreateView { namespace, existing, view, search_path, query } => {
+            let plan = define::plan_view(namespace, existing, *view, search_path, query, context).await?;
+            PlanKind::CreateView(Box::new(plan))
+        }
+        direct => PlanKind::Direct(direct),
+    };
+    Ok(Plan { kind, notices })
+}
+
+/// Finds the types of a statement's parameters and result.
+pub(crate) async fn describe(
+    authorized: Authorized,
+    context: &Context,
+    types: &[Option<DataType>],
+) -> Result<Described> {
+    let (action, _) = authorized.into_parts();
+    match action {
+        Action::Query(query) => query::plan_query(&query, context, types).await?.describe(types),
+        Action::Insert { target, columns, source, overwrite } => {
+            write::plan_insert(target, &columns, &source, overwrite, context, types).await?.describe(types)
+        }
+        other => {
+            let columns = crate::execute::result_columns(&other);
+            Ok(Described { parameters: Vec::new(), columns })
+        }
+    }
+}

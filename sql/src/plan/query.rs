@@ -1,0 +1,270 @@
+//! Queries: the planner is handed a catalog made only of this statement's relations, all pinned to one version.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use arrow::array::ArrayRef;
+use arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef};
+use datafusion::catalog::{TableFunctionArgs, TableProvider};
+use datafusion::common::config::ConfigOptions;
+use datafusion::common::metadata::ScalarAndMetadata;
+use datafusion::common::{DFSchema, ParamValues, Result as EngineResult, ScalarValue, TableReference, plan_datafusion_err};
+use datafusion::datasource::cte_worktable::CteWorkTable;
+use datafusion::datasource::{ViewTable, provider_as_source};
+use datafusion::execution::FunctionRegistry;
+use datafusion::execution::SessionState;
+use datafusion::logical_expr::planner::{ContextProvider, ExprPlanner, RelationPlanner, TypePlanner};
+use datafusion::logical_expr::simplify::SimplifyContext;
+use datafusion::logical_expr::{
+    AggregateUDF, Expr, HigherOrderUDF, LogicalPlan, LogicalPlanBuilder, ScalarUDF, TableSource, WindowUDF,
+};
+use datafusion::optimizer::simplify_expressions::ExprSimplifier;
+use datafusion::sql::planner::{ParserOptions, PlannerContext, SqlToRel};
+use datafusion::sql::sqlparser::ast::Query;
+use futures::future::BoxFuture;
+use tarn_catalog::{Principal, View};
+
+use super::{Context, Described, engine_error, names};
+use crate::error::{Error, Result};
+use crate::files;
+use crate::resolve::{ResolvedQuery, ResolvedRelation};
+use crate::sqlstate::SqlState;
+use crate::system::{self, SystemContext};
+use crate::table::IcebergTable;
+
+/// A query's plan and the names that its columns are shown under.
+pub(crate) struct QueryPlan {
+    pub logical: LogicalPlan,
+    /// One per column, as PostgreSQL would name them; two may be equal.
+    pub names: Vec<String>,
+}
+
+impl QueryPlan {
+    /// The same plan with the values of its parameters.
+    pub fn bind(self, parameters: &[ArrayRef]) -> Result<QueryPlan> {
+        Ok(QueryPlan { logical: bind(self.logical, parameters)?, names: self.names })
+    }
+
+    /// The types of parameters and result.
+    pub fn describe(self, given: &[Option<DataType>]) -> Result<Described> {
+        let parameters = parameter_types(&self.logical, given)?;
+        Ok(Described { parameters, columns: Some(self.schema()) })
+    }
+
+    /// The result's columns under the names they are shown with.
+    pub fn schema(&self) -> SchemaRef {
+        renamed(self.logical.schema().as_arrow(), &self.names)
+    }
+}
+
+/// The same columns under other names.
+pub(crate) fn renamed(schema: &Schema, names: &[String]) -> SchemaRef {
+    let field = |(field, name): (&FieldRef, &String)| Arc::new(field.as_ref().clone().with_name(name));
+    let fields: Vec<FieldRef> = schema.fields().iter().zip(names).map(field).collect();
+    Arc::new(Schema::new_with_metadata(fields, schema.metadata().clone()))
+}
+
+/// Plans a query for the session's user.
+pub(crate) async fn plan_query(
+    query: &ResolvedQuery,
+    context: &Context,
+    types: &[Option<DataType>],
+) -> Result<QueryPlan> {
+    let tables = tables(query, context, &context.scope.principal).await?;
+    let mut planner = planner_context(types);
+    plan_with(&query.query, context, tables, &mut planner)
+}
+
+/// What is known of the parameters' types.
+pub(crate) fn planner_context(types: &[Option<DataType>]) -> PlannerContext {
+    let field = |data_type: &Option<DataType>| {
+        let data_type = data_type.clone()?;
+        Some(Arc::new(Field::new("parameter", data_type, true)))
+    };
+    PlannerContext::new().with_prepare_param_data_types(types.iter().map(field).collect())
+}
+
+/// Plans a query over tables that are there already.
+pub(crate) fn plan_with(
+    query: &Query,
+    context: &Context,
+    tables: HashMap<TableReference, Arc<dyn TableSource>>,
+    planner: &mut PlannerContext,
+) -> Result<QueryPlan> {
+    let mut query = query.clone();
+    let shown = names::name_outputs(&mut query);
+    let provider = StatementTables { state: &context.state, tables };
+    let options = ParserOptions::from(&context.state.config_options().sql_parser);
+    let to_plan = SqlToRel::new_with_options(&provider, options);
+    let logical = to_plan.query_to_plan(query, planner).map_err(engine_error)?;
+    let names = shown.expand(logical.schema().as_arrow());
+    Ok(QueryPlan { logical, names })
+}
+
+/// Something to scan for each relation that the query names, read with the rights of `principal`.
+pub(crate) fn tables<'a>(
+    query: &'a ResolvedQuery,
+    context: &'a Context,
+    principal: &'a Principal,
+) -> BoxFuture<'a, Result<HashMap<TableReference, Arc<dyn TableSource>>>> {
+    Box::pin(async move {
+        let mut tables = HashMap::new();
+        for (reference, relation) in &query.relations {
+            let provider = provider(relation, context, principal).await?;
+            tables.insert(reference.clone(), provider_as_source(provider));
+        }
+        Ok(tables)
+    })
+}
+
+/// One relation as the query engine scans it.
+pub(crate) async fn provider(
+    relation: &ResolvedRelation,
+    context: &Context,
+    principal: &Principal,
+) -> Result<Arc<dyn TableProvider>> {
+    let storage = context.catalog().storage();
+    match relation {
+        ResolvedRelation::Table { found: _, version } => {
+            Ok(Arc::new(IcebergTable::new(Arc::clone(version), Arc::clone(storage))?))
+        }
+        ResolvedRelation::External { found: _, external } => {
+            files::external_table(external, storage, &context.state).await
+        }
+        ResolvedRelation::View { found: _, view, owner, query } => view_provider(view, owner, query, context).await,
+        ResolvedRelation::System { schema, name } => {
+            let system = SystemContext::new(&context.scope, context);
+            let missing = || Error::internal(format!("system table {schema}.{name} has no rows to give"));
+            system::system_table(schema, name, &system).await?.ok_or_else(missing)
+        }
+        ResolvedRelation::Files { function, arguments } => {
+            files::read_files(*function, arguments, principal, storage, &context.state).await
+        }
+    }
+}
+
+/// A view's query, under the names and with the number of columns it was defined with.
+async fn view_provider(
+    view: &View,
+    owner: &Principal,
+    query: &ResolvedQuery,
+    context: &Context,
+) -> Result<Arc<dyn TableProvider>> {
+    let tables = tables(query, context, owner).await?;
+    let planned = plan_with(&query.query, context, tables, &mut PlannerContext::new())?;
+    let fields = planned.logical.schema().columns();
+    if fields.len() < view.columns.len() {
+        let message = "a view has lost columns: a table that it reads was changed";
+        return Err(Error::new(SqlState::INVALID_TABLE_DEFINITION, message)
+            .with_hint("Define it anew with CREATE OR REPLACE VIEW."));
+    }
+    let named = view.columns.iter().zip(fields);
+    let expressions = named.map(|(column, field)| Expr::Column(field).alias(column.name.clone()));
+    let projected = LogicalPlanBuilder::from(planned.logical).project(expressions).and_then(|b| b.build());
+    Ok(Arc::new(ViewTable::new(projected.map_err(engine_error)?, Some(view.sql.clone()))))
+}
+
+/// Fills in the parameters.
+pub(crate) fn bind(plan: LogicalPlan, parameters: &[ArrayRef]) -> Result<LogicalPlan> {
+    if parameters.is_empty() {
+        return Ok(plan);
+    }
+    let value = |array: &ArrayRef| ScalarValue::try_from_array(array, 0).map(ScalarAndMetadata::from);
+    let values = parameters.iter().map(value).collect::<EngineResult<Vec<_>>>().map_err(engine_error)?;
+    plan.replace_params_with_values(&ParamValues::List(values)).map_err(engine_error)
+}
+
+/// The types of all parameters: those given, then those found by the planner, then text.
+pub(crate) fn parameter_types(plan: &LogicalPlan, given: &[Option<DataType>]) -> Result<Vec<DataType>> {
+    let found = plan.get_parameter_types().map_err(engine_error)?;
+    let number = |id: &str| id.trim_start_matches('$').parse::<usize>().ok();
+    let count = found.keys().filter_map(|id| number(id)).max().unwrap_or(0).max(given.len());
+    let data_type = |place: usize| {
+        let given = given.get(place).cloned().flatten();
+        given.or_else(|| found.get(&format!("${}", place + 1)).cloned().flatten()).unwrap_or(DataType::Utf8)
+    };
+    Ok((0..count).map(data_type).collect())
+}
+
+/// The planner's view of the world: the relations of one statement, and the functions.
+struct StatementTables<'a> {
+    state: &'a SessionState,
+    tables: HashMap<TableReference, Arc<dyn TableSource>>,
+}
+
+impl ContextProvider for StatementTables<'_> {
+    fn get_table_source(&self, name: TableReference) -> EngineResult<Arc<dyn TableSource>> {
+        self.tables.get(&name).cloned().ok_or_else(|| plan_datafusion_err!("relation \"{name}\" does not exist"))
+    }
+
+    fn get_table_function_source(&self, name: &str, args: Vec<Expr>) -> EngineResult<Arc<dyn TableSource>> {
+        let function = self.state.table_functions().get(name).cloned();
+        let function = function.ok_or_else(|| plan_datafusion_err!("table function '{name}' not found"))?;
+        let simplify = SimplifyContext::builder()
+            .with_config_options(Arc::clone(self.state.config_options()))
+            .with_query_execution_start_time(self.state.execution_props().query_execution_start_time)
+            .build();
+        let simplifier = ExprSimplifier::new(simplify);
+        let schema = DFSchema::empty();
+        let simple = |arg| simplifier.coerce(arg, &schema).and_then(|arg| simplifier.simplify(arg));
+        let args = args.into_iter().map(simple).collect::<EngineResult<Vec<_>>>()?;
+        let provider = function.create_table_provider_with_args(TableFunctionArgs::new(&args, self.state))?;
+        Ok(provider_as_source(provider))
+    }
+
+    fn create_cte_work_table(&self, name: &str, schema: SchemaRef) -> EngineResult<Arc<dyn TableSource>> {
+        Ok(provider_as_source(Arc::new(CteWorkTable::new(name, schema))))
+    }
+
+    fn get_expr_planners(&self) -> &[Arc<dyn ExprPlanner>] {
+        self.state.expr_planners()
+    }
+
+    fn get_relation_planners(&self) -> &[Arc<dyn RelationPlanner>] {
+        self.state.relation_planners()
+    }
+
+    fn get_type_planner(&self) -> Option<Arc<dyn TypePlanner>> {
+        None
+    }
+
+    fn get_function_meta(&self, name: &str) -> Option<Arc<ScalarUDF>> {
+        self.state.udf(name).ok()
+    }
+
+    fn get_higher_order_meta(&self, name: &str) -> Option<Arc<HigherOrderUDF>> {
+        self.state.higher_order_functions().get(name).cloned()
+    }
+
+    fn get_aggregate_meta(&self, name: &str) -> Option<Arc<AggregateUDF>> {
+        self.state.aggregate_functions().get(name).cloned()
+    }
+
+    fn get_window_meta(&self, name: &str) -> Option<Arc<WindowUDF>> {
+        self.state.window_functions().get(name).cloned()
+    }
+
+    fn get_variable_type(&self, _: &[String]) -> Option<DataType> {
+        None
+    }
+
+    fn options(&self) -> &ConfigOptions {
+        self.state.config_options()
+    }
+
+    fn udf_names(&self) -> Vec<String> {
+        self.state.scalar_functions().keys().cloned().collect()
+    }
+
+    fn higher_order_function_names(&self) -> Vec<String> {
+        self.state.higher_order_functions().keys().cloned().collect()
+    }
+
+    fn udaf_names(&self) -> Vec<String> {
+        self.state.aggregate_functions().keys().cloned().collect()
+    }
+
+    fn udwf_names(&self) -> Vec<String> {
+        self.state.window_functions().keys().cloned().collect()
+    }
+}

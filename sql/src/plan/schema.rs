@@ -1,0 +1,116 @@
+//! From column definitions to an Iceberg schema and partition spec. Field ids are given in the order that the
+//! specification's own writers use: all columns of a level first, then what is nested in them.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use iceberg::spec::{
+    ListType, MapType, NestedField, NestedFieldRef, Schema, StructType, Transform, Type, UnboundPartitionSpec,
+};
+
+use crate::error::{Error, Result};
+use crate::resolve::nearest;
+use crate::sqlstate::SqlState;
+use crate::statement::{ColumnDefinition, PartitionTerm, TypeName};
+
+/// The schema of the columns, with ids from 1.
+pub(super) fn schema(columns: &[ColumnDefinition]) -> Result<Schema> {
+    let fields = Ids { next: 1 }.fields(columns)?;
+    Schema::builder().with_fields(fields).build().map_err(|error| tarn_catalog::Error::from(error).into())
+}
+
+struct Ids {
+    next: i32,
+}
+
+impl Ids {
+    fn fields(&mut self, columns: &[ColumnDefinition]) -> Result<Vec<NestedFieldRef>> {
+        let mut seen = HashSet::new();
+        for column in columns {
+            tarn_catalog::name::check_identifier(&column.name)?;
+            if !seen.insert(&column.name) {
+                let message = format!("column \"{}\" specified more than once", column.name);
+                return Err(Error::new(SqlState::DUPLICATE_COLUMN, message));
+            }
+        }
+        let first = self.next;
+        self.next += i32::try_from(columns.len()).unwrap_or(i32::MAX);
+        let mut fields = Vec::new();
+        for (id, column) in (first..).zip(columns) {
+            let data_type = self.data_type(&column.data_type)?;
+            let mut field = NestedField::new(id, &column.name, data_type, column.not_null);
+            field.doc = column.comment.clone();
+            fields.push(Arc::new(field));
+        }
+        Ok(fields)
+    }
+
+    fn data_type(&mut self, name: &TypeName) -> Result<Type> {
+        Ok(match name {
+            TypeName::Primitive(primitive) => Type::Primitive(primitive.clone()),
+            TypeName::Struct(fields) => Type::Struct(StructType::new(self.fields(fields)?)),
+            TypeName::List(element) => {
+                let id = self.take();
+                let element = NestedField::list_element(id, self.data_type(element)?, false);
+                Type::List(ListType::new(Arc::new(element)))
+            }
+            TypeName::Map(key, value) => {
+                let (key_id, value_id) = (self.take(), self.take());
+                let key = NestedField::map_key_element(key_id, self.data_type(key)?);
+                let value = NestedField::map_value_element(value_id, self.data_type(value)?, false);
+                Type::Map(MapType::new(Arc::new(key), Arc::new(value)))
+            }
+        })
+    }
+
+    fn take(&mut self) -> i32 {
+        self.next += 1;
+        self.next - 1
+    }
+}
+
+/// The partition spec of the terms over a schema.
+pub(super) fn partition_spec(terms: &[PartitionTerm], schema: &Schema) -> Result<UnboundPartitionSpec> {
+    let mut builder = UnboundPartitionSpec::builder();
+    let mut names = HashSet::new();
+    for term in terms {
+        let Some(field) = schema.as_struct().fields().iter().find(|field| field.name == term.column) else {
+            let message = format!("column \"{}\" of PARTITIONED BY does not exist", term.column);
+            let error = Error::new(SqlState::UNDEFINED_COLUMN, message);
+            let known = schema.as_struct().fields().iter().map(|field| field.name.as_str());
+            return Err(match nearest(&term.column, known) {
+                Some(near) => error.with_hint(format!("Did you mean \"{near}\"?")),
+                None => error,
+            });
+        };
+        if term.transform.result_type(&field.field_type).is_err() {
+            let message = format!("cannot partition column \"{}\" by {}", term.column, term.transform);
+            return Err(Error::new(SqlState::INVALID_TABLE_DEFINITION, message)
+                .with_detail(format!("Its type is {}.", field.field_type)));
+        }
+        let name = partition_name(term);
+        if !names.insert(name.clone()) {
+            let message = format!("PARTITIONED BY has {name} more than once");
+            return Err(Error::new(SqlState::INVALID_TABLE_DEFINITION, message));
+        }
+        builder = builder
+            .add_partition_field(field.id, name, term.transform)
+            .map_err(tarn_catalog::Error::from)?;
+    }
+    Ok(builder.build())
+}
+
+/// The names that Iceberg's Java library gives.
+fn partition_name(term: &PartitionTerm) -> String {
+    let column = &term.column;
+    match term.transform {
+        Transform::Identity => column.clone(),
+        Transform::Bucket(_) => format!("{column}_bucket"),
+        Transform::Truncate(_) => format!("{column}_trunc"),
+        Transform::Year => format!("{column}_year"),
+        Transform::Month => format!("{column}_month"),
+        Transform::Day => format!("{column}_day"),
+        Transform::Hour => format!("{column}_hour"),
+        Transform::Void | Transform::Unknown => format!("{column}_null"),
+    }
+}

@@ -1,0 +1,146 @@
+//! `INSERT`: the source query becomes a plan whose columns are exactly the table's.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use arrow::array::ArrayRef;
+use arrow::datatypes::{DataType, FieldRef, SchemaRef};
+use datafusion::common::{Column, DFSchema, DFSchemaRef, ScalarValue};
+use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder};
+use datafusion::sql::sqlparser::ast::{self, SetExpr, Value};
+
+use super::{Context, Described, engine_error, query};
+use crate::error::{Error, Result};
+use crate::resolve::{ResolvedQuery, TableTarget, nearest};
+use crate::sqlstate::SqlState;
+use crate::table::arrow_schema;
+
+/// Rows for a table.
+pub(crate) struct InsertPlan {
+    pub target: TableTarget,
+    /// Has the table's columns, in its order.
+    pub input: LogicalPlan,
+    pub overwrite: bool,
+}
+
+impl InsertPlan {
+    /// The same plan with the values of its parameters.
+    pub fn bind(self, parameters: &[ArrayRef]) -> Result<InsertPlan> {
+        Ok(InsertPlan { input: query::bind(self.input, parameters)?, ..self })
+    }
+
+    pub fn describe(self, given: &[Option<DataType>]) -> Result<Described> {
+        Ok(Described { parameters: query::parameter_types(&self.input, given)?, columns: None })
+    }
+}
+
+/// Plans an insert into the named columns, or all of them.
+pub(super) async fn plan_insert(
+    target: TableTarget,
+    columns: &[String],
+    source: &ResolvedQuery,
+    overwrite: bool,
+    context: &Context,
+    types: &[Option<DataType>],
+) -> Result<InsertPlan> {
+    let schema = arrow_schema(target.version.metadata.current_schema())?;
+    let places = places(columns, &schema, &target.found.relation.name)?;
+    let fields: Vec<FieldRef> = places.iter().map(|place| Arc::clone(&schema.fields()[*place])).collect();
+    let types = with_value_types(&source.query, &fields, types);
+    let mut planner = query::planner_context(&types);
+    let expected = DFSchema::from_unqualified_fields(fields.clone().into(), Default::default());
+    planner.set_table_schema(Some(DFSchemaRef::new(expected.map_err(engine_error)?)));
+    let tables = query::tables(source, context, &context.scope.principal).await?;
+    let planned = query::plan_with(&source.query, context, tables, &mut planner)?.logical;
+    check_count(planned.schema().fields().len(), fields.len(), columns.is_empty())?;
+    let input = project(planned, &places, &schema).map_err(engine_error)?;
+    Ok(InsertPlan { target, input, overwrite })
+}
+
+/// Where each inserted column is in the table.
+fn places(columns: &[String], schema: &SchemaRef, table: &str) -> Result<Vec<usize>> {
+    if columns.is_empty() {
+        return Ok((0..schema.fields().len()).collect());
+    }
+    let mut places = Vec::new();
+    for column in columns {
+        let Ok(place) = schema.index_of(column) else {
+            let message = format!("column \"{column}\" of relation \"{table}\" does not exist");
+            let error = Error::new(SqlState::UNDEFINED_COLUMN, message);
+            let known = schema.fields().iter().map(|field| field.name().as_str());
+            return Err(match nearest(column, known) {
+                Some(near) => error.with_hint(format!("Did you mean \"{near}\"?")),
+                None => error,
+            });
+        };
+        if places.contains(&place) {
+            let message = format!("column \"{column}\" specified more than once");
+            return Err(Error::new(SqlState::DUPLICATE_COLUMN, message));
+        }
+        places.push(place);
+    }
+    Ok(places)
+}
+
+/// A parameter that stands alone in a VALUES list has the type of its column.
+fn with_value_types(
+    query: &ast::Query,
+    fields: &[FieldRef],
+    given: &[Option<DataType>],
+) -> Vec<Option<DataType>> {
+    let mut types: BTreeMap<usize, DataType> = BTreeMap::new();
+    if let SetExpr::Values(values) = query.body.as_ref() {
+        for row in &values.rows {
+            for (expression, field) in row.content.iter().zip(fields) {
+                if let Some(number) = placeholder(expression) {
+                    types.entry(number).or_insert_with(|| field.data_type().clone());
+                }
+            }
+        }
+    }
+    let count = types.keys().last().map_or(0, |last| last + 1).max(given.len());
+    (0..count).map(|place| given.get(place).cloned().flatten().or_else(|| types.get(&place).cloned())).collect()
+}
+
+fn placeholder(expression: &ast::Expr) -> Option<usize> {
+    match expression {
+        ast::Expr::Value(value) => match &value.value {
+            Value::Placeholder(name) => name.trim_start_matches('$').parse::<usize>().ok()?.checked_sub(1),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+fn check_count(given: usize, expected: usize, all_columns: bool) -> Result<()> {
+    if given > expected {
+        return Err(Error::new(SqlState::SYNTAX_ERROR, "INSERT has more expressions than target columns")
+            .with_detail(format!("There are {given} expressions and {expected} columns.")));
+    }
+    // As in PostgreSQL, columns at the end may be left out when no columns are named.
+    if given < expected && !all_columns {
+        return Err(Error::new(SqlState::SYNTAX_ERROR, "INSERT has more target columns than expressions")
+            .with_detail(format!("There are {given} expressions and {expected} columns.")));
+    }
+    Ok(())
+}
+
+/// The table's columns from the source's, NULL where there is none.
+fn project(
+    source: LogicalPlan,
+    places: &[usize],
+    schema: &SchemaRef,
+) -> datafusion::common::Result<LogicalPlan> {
+    let count = source.schema().fields().len();
+    let mut expressions = Vec::new();
+    for (place, field) in schema.fields().iter().enumerate() {
+        let from = places.iter().position(|to| *to == place).filter(|from| *from < count);
+        let expression = match from {
+            Some(from) => Expr::Column(Column::from(source.schema().qualified_field(from))),
+            None => Expr::Literal(ScalarValue::Null, None),
+        };
+        let cast = expression.cast_to(field.data_type(), source.schema())?;
+        expressions.push(cast.alias(field.name()));
+    }
+    LogicalPlanBuilder::from(source).project(expressions)?.build()
+}

@@ -1,0 +1,428 @@
+//! From names to objects: every name of a statement is looked up once, at one catalog version, and what comes out
+//! says what the statement will touch. Nothing is allowed yet: rights belong to objects, so they are checked after
+//! this, in `../authorize.rs`. It must never read data or change anything.
+
+mod names;
+mod query;
+
+use tarn_catalog::{LAKE, Namespace, Relation, RelationKind, Role, TableVersion};
+
+pub(crate) use names::{DATABASE, Found, Named, Scope, kind_word, nearest};
+pub(crate) use query::{ResolvedQuery, ResolvedRelation, resolve_query, resolve_relation};
+
+use std::sync::Arc;
+
+use crate::error::{Error, Result};
+use crate::sqlstate::SqlState;
+use crate::statement::{
+    self, AlterAction, CommentTarget, CreateRole, CreateSchema, CreateTable, CreateView, GrantPrivileges,
+    GrantTarget, Insert, Name, RoleOptions, ShowObjects, Statement,
+};
+
+/// A statement whose names have become objects. Only [`resolve`] makes one.
+#[derive(Debug)]
+pub(crate) struct Resolved {
+    action: Action,
+    notices: Vec<String>,
+}
+
+impl Resolved {
+    pub fn action(&self) -> &Action {
+        &self.action
+    }
+
+    /// The action and what the user should be told; for `authorize.rs` alone to hand on.
+    pub fn into_parts(self) -> (Action, Vec<String>) {
+        (self.action, self.notices)
+    }
+}
+
+/// What a statement will do, one variant per kind.
+#[derive(Debug)]
+pub(crate) enum Action {
+    Query(ResolvedQuery),
+    Explain { analyze: bool, verbose: bool, query: ResolvedQuery },
+    Insert { target: TableTarget, columns: Vec<String>, source: ResolvedQuery, overwrite: bool },
+    Truncate(Vec<TableTarget>),
+    CreateTable { namespace: Namespace, existing: Option<TableTarget>, table: Box<CreateTable>, query: Option<ResolvedQuery> },
+    CreateView { namespace: Namespace, existing: Option<Found>, view: Box<CreateView>, search_path: Vec<String>, query: ResolvedQuery },
+    CreateSchema(CreateSchema),
+    Drop(Vec<Found>),
+    DropSchema { namespaces: Vec<Namespace>, contents: Vec<Found> },
+    AlterRelation { found: Found, change: RelationChange },
+    AlterSchema { namespace: Namespace, change: SchemaChange },
+    CommentSchema { namespace: Namespace, text: Option<String> },
+    CommentRelation { found: Found, text: Option<String> },
+    CommentColumn { found: Found, column: String, text: Option<String> },
+    CommentRole { role: Role, text: Option<String> },
+    CreateRole { create: CreateRole, member_of: Vec<Role> },
+    AlterRole { role: Role, rename_to: Option<String>, options: RoleOptions },
+    DropRole(Vec<Role>),
+    GrantPrivileges { objects: Vec<Object>, roles: Vec<Option<Role>>, grant: GrantPrivileges },
+    GrantMembership { revoke: bool, granted: Vec<Role>, members: Vec<Role> },
+    Crawl { location: String, schema: String },
+    Describe { label: String, relation: ResolvedRelation },
+    ShowSchemas { like: Option<String> },
+    ShowTables { namespace: Option<Namespace>, like: Option<String> },
+    Set(statement::Set),
+    Show(statement::Show),
+    Transaction(statement::Transaction),
+    Discard(statement::Discard),
+    /// `IF EXISTS` or `IF NOT EXISTS` left nothing to do.
+    Nothing { tag: &'static str },
+}
+
+/// An Iceberg table that a statement writes, and the version it was planned on.
+#[derive(Debug, Clone)]
+pub(crate) struct TableTarget {
+    pub found: Found,
+    pub version: Arc<TableVersion>,
+}
+
+/// What becomes of a relation.
+#[derive(Debug)]
+pub(crate) enum RelationChange {
+    Rename(String),
+    Move(Namespace),
+    Owner(Role),
+}
+
+/// What becomes of a schema.
+#[derive(Debug)]
+pub(crate) enum SchemaChange {
+    Rename(String),
+    Owner(Role),
+}
+
+/// An object that rights are granted on.
+#[derive(Debug, Clone)]
+pub(crate) enum Object {
+    Schema(Namespace),
+    Relation(Found),
+}
+
+/// Looks up every name of a statement.
+///
+/// # Errors
+///
+/// The SQLSTATE of the missing object's kind, with a suggestion where one is near; 42P07 and its kin where
+/// something is there already.
+pub(crate) async fn resolve(statement: Statement, scope: &Scope) -> Result<Resolved> {
+    let mut notices = Vec::new();
+    let action = action(statement, scope, &mut notices).await?;
+    Ok(Resolved { action, notices })
+}
+
+async fn action(statement: Statement, scope: &Scope, notices: &mut Vec<String>) -> Result<Action> {
+    Ok(match statement {
+        Statement::Query(query) => Action::Query(resolve_query(query, scope, 0).await?),
+        Statement::Explain(explain) => Action::Explain {
+            analyze: explain.analyze,
+            verbose: explain.verbose,
+            query: resolve_query(explain.query, scope, 0).await?,
+        },
+        Statement::Insert(insert) => resolve_insert(insert, scope).await?,
+        Statement::Truncate(names) => {
+            let mut targets = Vec::new();
+            for name in &names {
+                targets.push(table_target(scope.relation(name)?, scope).await?);
+            }
+            Action::Truncate(targets)
+        }
+        Statement::CreateTable(table) => create_table(table, scope, notices).await?,
+        Statement::CreateView(view) => create_view(view, scope).await?,
+        Statement::CreateSchema(create) => create_schema(create, scope, notices)?,
+        Statement::Drop(drop) => drop_relations(&drop, scope, notices)?,
+        Statement::DropSchema(drop) => drop_schema(&drop, scope, notices)?,
+        Statement::AlterRelation(alter) => alter_relation(alter, scope, notices)?,
+        Statement::AlterSchema(alter) => alter_schema(alter, scope)?,
+        Statement::Comment(comment) => resolve_comment(comment, scope)?,
+        Statement::CreateRole(create) => create_role(create, scope, notices)?,
+        Statement::AlterRole(alter) => Action::AlterRole {
+            role: scope.role(&alter.name)?,
+            rename_to: alter.rename_to,
+            options: alter.options,
+        },
+        Statement::DropRole(drop) => drop_roles(&drop, scope, notices)?,
+        Statement::GrantPrivileges(grant) => grant_privileges(grant, scope)?,
+        Statement::GrantMembership(grant) => Action::GrantMembership {
+            revoke: grant.revoke,
+            granted: grant.granted.iter().map(|name| scope.role(name)).collect::<Result<_>>()?,
+            members: grant.members.iter().map(|name| scope.role(name)).collect::<Result<_>>()?,
+        },
+        Statement::Call(call) => resolve_call(call)?,
+        Statement::Describe(name) => describe(&name, scope).await?,
+        Statement::ShowObjects(ShowObjects::Columns { table }) => describe(&table, scope).await?,
+        Statement::ShowObjects(ShowObjects::Schemas { like }) => Action::ShowSchemas { like },
+        Statement::ShowObjects(ShowObjects::Tables { schema, like }) => {
+            let namespace = schema.map(|name| scope.target_schema(&name)).transpose()?;
+            Action::ShowTables { namespace, like }
+        }
+        Statement::Set(set) => Action::Set(set),
+        Statement::Show(show) => Action::Show(show),
+        Statement::Transaction(transaction) => Action::Transaction(transaction),
+        Statement::Discard(discard) => Action::Discard(discard),
+    })
+}
+
+impl Scope {
+    /// The schema that a schema name of one or two parts stands for.
+    fn target_schema(&self, name: &Name) -> Result<Namespace> {
+        names::check_catalog(name.catalog.as_deref())?;
+        self.namespace(&name.name)
+    }
+}
+
+/// An Iceberg table at the statement's version; other relations cannot be written.
+async fn table_target(found: Found, scope: &Scope) -> Result<TableTarget> {
+    match found.relation.kind {
+        RelationKind::Table => {
+            let version = scope.reader.table(found.relation.id).await?;
+            Ok(TableTarget { found, version })
+        }
+        RelationKind::External(_) | RelationKind::View(_) => {
+            let message = format!("{} cannot be written", found.label());
+            Err(Error::new(SqlState::WRONG_OBJECT_TYPE, message)
+                .with_hint("Make a table of it with CREATE TABLE … AS SELECT … and write that."))
+        }
+    }
+}
+
+async fn resolve_insert(insert: Insert, scope: &Scope) -> Result<Action> {
+    let target = table_target(scope.relation(&insert.table)?, scope).await?;
+    let columns = insert.columns.iter().map(crate::parse::fold).collect();
+    let source = resolve_query(insert.source, scope, 0).await?;
+    Ok(Action::Insert { target, columns, source, overwrite: insert.overwrite })
+}
+
+async fn create_table(mut table: CreateTable, scope: &Scope, notices: &mut Vec<String>) -> Result<Action> {
+    let namespace = scope.target_namespace(&table.name)?;
+    let existing = scope.reader.relation(namespace.id, &table.name.name)?;
+    let mut replaced = None;
+    if let Some(relation) = existing {
+        if table.if_not_exists {
+            notices.push(format!("relation \"{}\" already exists, skipping", table.name.name));
+            return Ok(Action::Nothing { tag: "CREATE TABLE" });
+        }
+        if !table.or_replace {
+            return Err(already_exists(&relation));
+        }
+        let found = Found { namespace: namespace.clone(), relation };
+        replaced = Some(table_target(found, scope).await?);
+    }
+    let query = match table.query.as_mut() {
+        Some(query) => Some(resolve_query(query.query.clone(), scope, 0).await?),
+        None => None,
+    };
+    Ok(Action::CreateTable { namespace, existing: replaced, table: Box::new(table), query })
+}
+
+fn already_exists(relation: &Relation) -> Error {
+    Error::new(SqlState::DUPLICATE_TABLE, format!("relation \"{}\" already exists", relation.name))
+        .with_hint("Drop it first, or use CREATE OR REPLACE or IF NOT EXISTS.")
+}
+
+async fn create_view(view: CreateView, scope: &Scope) -> Result<Action> {
+    let namespace = scope.target_namespace(&view.name)?;
+    let existing = match scope.reader.relation(namespace.id, &view.name.name)? {
+        Some(relation) if !view.or_replace => return Err(already_exists(&relation)),
+        Some(relation) => {
+            let found = Found { namespace: namespace.clone(), relation };
+            names::check_kind(statement::RelationWord::View, &found)?;
+            Some(found)
+        }
+        None => None,
+    };
+    let query = resolve_query(view.query.clone(), scope, 0).await?;
+    let search_path = scope.path_names();
+    Ok(Action::CreateView { namespace, existing, view: Box::new(view), search_path, query })
+}
+
+fn create_schema(create: CreateSchema, scope: &Scope, notices: &mut Vec<String>) -> Result<Action> {
+    names::check_catalog(create.name.catalog.as_deref())?;
+    if scope.reader.namespace(LAKE, &create.name.name)?.is_some() {
+        let message = format!("schema \"{}\" already exists", create.name.name);
+        if !create.if_not_exists {
+            return Err(Error::new(SqlState::DUPLICATE_SCHEMA, message));
+        }
+        notices.push(format!("{message}, skipping"));
+        return Ok(Action::Nothing { tag: "CREATE SCHEMA" });
+    }
+    Ok(Action::CreateSchema(create))
+}
+
+fn drop_relations(drop: &statement::Drop, scope: &Scope, notices: &mut Vec<String>) -> Result<Action> {
+    let mut found = Vec::new();
+    for name in &drop.names {
+        match scope.relation_of_kind(drop.word, name) {
+            Ok(relation) => found.push(relation),
+            Err(error) if drop.if_exists && is_missing(&error) => {
+                notices.push(format!("{} \"{name}\" does not exist, skipping", drop.word));
+            }
+            Err(error) if error.sqlstate == SqlState::UNDEFINED_TABLE => {
+                let message = format!("{} \"{name}\" does not exist", drop.word);
+                return Err(Error { message, ..error });
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(Action::Drop(found))
+}
+
+fn is_missing(error: &Error) -> bool {
+    [SqlState::UNDEFINED_TABLE, SqlState::INVALID_SCHEMA_NAME, SqlState::UNDEFINED_OBJECT].contains(&error.sqlstate)
+}
+
+fn drop_schema(drop: &statement::DropSchema, scope: &Scope, notices: &mut Vec<String>) -> Result<Action> {
+    let (mut namespaces, mut contents) = (Vec::new(), Vec::new());
+    for name in &drop.names {
+        match scope.target_schema(name) {
+            Ok(namespace) => namespaces.push(namespace),
+            Err(error) if drop.if_exists && is_missing(&error) => {
+                notices.push(format!("schema \"{name}\" does not exist, skipping"));
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    for namespace in &namespaces {
+        let relations = scope.reader.relations(namespace.id)?;
+        if !drop.cascade && !relations.is_empty() {
+            let message = format!("cannot drop schema {} because other objects depend on it", namespace.name);
+            let names: Vec<&str> = relations.iter().take(5).map(|relation| relation.name.as_str()).collect();
+            return Err(Error::new(SqlState::DEPENDENT_OBJECTS_STILL_EXIST, message)
+                .with_detail(format!("It holds {} relations: {}.", relations.len(), names.join(", ")))
+                .with_hint("Use DROP … CASCADE to drop them too."));
+        }
+        contents.extend(relations.into_iter().map(|relation| Found { namespace: namespace.clone(), relation }));
+    }
+    Ok(Action::DropSchema { namespaces, contents })
+}
+
+fn alter_relation(alter: statement::AlterRelation, scope: &Scope, notices: &mut Vec<String>) -> Result<Action> {
+    let found = match scope.relation_of_kind(alter.word, &alter.name) {
+        Err(error) if alter.if_exists && is_missing(&error) => {
+            notices.push(format!("relation \"{}\" does not exist, skipping", alter.name));
+            return Ok(Action::Nothing { tag: "ALTER TABLE" });
+        }
+        found => found?,
+    };
+    let change = match alter.action {
+        AlterAction::RenameTo(name) if name.schema.is_none() => RelationChange::Rename(name.name),
+        AlterAction::RenameTo(name) => {
+            let message = format!("new name {name} must not name a schema");
+            return Err(Error::new(SqlState::SYNTAX_ERROR, message)
+                .with_hint("Use ALTER TABLE … SET SCHEMA to move a table."));
+        }
+        AlterAction::SetSchema(schema) => RelationChange::Move(scope.namespace(&schema)?),
+        AlterAction::OwnerTo(role) => RelationChange::Owner(scope.role(&role)?),
+    };
+    let (namespace, name) = match &change {
+        RelationChange::Rename(name) => (found.namespace.id, name.clone()),
+        RelationChange::Move(namespace) => (namespace.id, found.relation.name.clone()),
+        RelationChange::Owner(_) => return Ok(Action::AlterRelation { found, change }),
+    };
+    match scope.reader.relation(namespace, &name)? {
+        Some(relation) => Err(Error { hint: None, ..already_exists(&relation) }),
+        None => Ok(Action::AlterRelation { found, change }),
+    }
+}
+
+fn alter_schema(alter: statement::AlterSchema, scope: &Scope) -> Result<Action> {
+    let namespace = scope.target_schema(&alter.name)?;
+    let change = match alter.action {
+        AlterAction::RenameTo(name) => SchemaChange::Rename(name.name),
+        AlterAction::OwnerTo(role) => SchemaChange::Owner(scope.role(&role)?),
+        AlterAction::SetSchema(_) => return Err(Error::unsupported("ALTER SCHEMA … SET SCHEMA")),
+    };
+    Ok(Action::AlterSchema { namespace, change })
+}
+
+fn resolve_comment(comment: statement::Comment, scope: &Scope) -> Result<Action> {
+    let text = comment.text;
+    Ok(match comment.target {
+        CommentTarget::Schema(name) => Action::CommentSchema { namespace: scope.target_schema(&name)?, text },
+        CommentTarget::Relation(word, name) => {
+            Action::CommentRelation { found: scope.relation_of_kind(word, &name)?, text }
+        }
+        CommentTarget::Column(name, column) => {
+            Action::CommentColumn { found: scope.relation(&name)?, column, text }
+        }
+        CommentTarget::Role(name) => Action::CommentRole { role: scope.role(&name)?, text },
+    })
+}
+
+fn create_role(create: CreateRole, scope: &Scope, notices: &mut Vec<String>) -> Result<Action> {
+    if scope.reader.role(&create.name)?.is_some() {
+        let message = format!("role \"{}\" already exists", create.name);
+        if !create.if_not_exists {
+            return Err(Error::new(SqlState::DUPLICATE_OBJECT, message));
+        }
+        notices.push(format!("{message}, skipping"));
+        return Ok(Action::Nothing { tag: "CREATE ROLE" });
+    }
+    let member_of = create.member_of.iter().map(|name| scope.role(name)).collect::<Result<_>>()?;
+    Ok(Action::CreateRole { create, member_of })
+}
+
+fn drop_roles(drop: &statement::DropRole, scope: &Scope, notices: &mut Vec<String>) -> Result<Action> {
+    let mut roles = Vec::new();
+    for name in &drop.names {
+        match scope.role(name) {
+            Ok(role) => roles.push(role),
+            Err(error) if drop.if_exists && is_missing(&error) => {
+                notices.push(format!("role \"{name}\" does not exist, skipping"));
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(Action::DropRole(roles))
+}
+
+fn grant_privileges(grant: GrantPrivileges, scope: &Scope) -> Result<Action> {
+    let mut objects = Vec::new();
+    match &grant.on {
+        GrantTarget::Relations(names) => {
+            for name in names {
+                objects.push(Object::Relation(scope.relation(name)?));
+            }
+        }
+        GrantTarget::Schemas(names) => {
+            for name in names {
+                objects.push(Object::Schema(scope.target_schema(name)?));
+            }
+        }
+        GrantTarget::AllTablesIn(names) => {
+            for name in names {
+                let namespace = scope.target_schema(name)?;
+                for relation in scope.reader.relations(namespace.id)? {
+                    objects.push(Object::Relation(Found { namespace: namespace.clone(), relation }));
+                }
+            }
+        }
+    }
+    let role = |name: &Option<String>| name.as_deref().map(|name| scope.role(name)).transpose();
+    let roles = grant.roles.iter().map(role).collect::<Result<_>>()?;
+    Ok(Action::GrantPrivileges { objects, roles, grant })
+}
+
+fn resolve_call(call: statement::Call) -> Result<Action> {
+    let name = &call.procedure;
+    let known = name.schema.as_deref().unwrap_or("system") == "system" && name.name == "crawl";
+    if !known {
+        return Err(Error::new(SqlState::UNDEFINED_FUNCTION, format!("procedure {name} does not exist"))
+            .with_hint("The procedures are: system.crawl(location => …, schema => …)."));
+    }
+    let mut arguments = crate::plan::Arguments::new("system.crawl", &["location", "schema"], call.arguments)?;
+    let location = arguments.text("location")?;
+    let schema = arguments.text("schema")?;
+    Ok(Action::Crawl { location, schema })
+}
+
+async fn describe(name: &Name, scope: &Scope) -> Result<Action> {
+    let named = scope.find(name)?;
+    let label = match &named {
+        Named::Relation(found) => found.label(),
+        Named::System { schema, name } => format!("system table {schema}.{name}"),
+    };
+    Ok(Action::Describe { label, relation: resolve_relation(named, scope, 0).await? })
+}

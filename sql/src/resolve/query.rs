@@ -1,0 +1,186 @@
+//! The names of a query: tables, views (their own queries too), system tables and files, each found once and
+//! pinned to one catalog version, so that self-joins and subqueries see the same thing.
+
+use std::collections::HashMap;
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use datafusion::common::TableReference;
+use datafusion::sql::parser::Statement as EngineStatement;
+use datafusion::sql::resolve::resolve_table_references;
+use datafusion::sql::sqlparser::ast::{self, ObjectName, Query, TableFactor, VisitMut, VisitorMut};
+use futures::future::BoxFuture;
+use tarn_catalog::{ExternalTable, Principal, RelationKind, TableVersion, View};
+
+use super::names::{Found, Named, Scope};
+use crate::error::{Error, Result};
+use crate::files::ReadFunction;
+use crate::parse::{arguments_of, fold_name, parse_query};
+use crate::sqlstate::SqlState;
+use crate::statement::{Argument, Name};
+use crate::system;
+
+/// Views may stand on views up to this depth.
+const VIEW_DEPTH_MAX: usize = 32;
+
+/// The schema of the names that stand for file functions; no user's schema can have it.
+const FILES: &str = "pg_files";
+
+/// A query and what its names stand for.
+#[derive(Debug, Clone)]
+pub(crate) struct ResolvedQuery {
+    pub query: Box<Query>,
+    pub relations: HashMap<TableReference, ResolvedRelation>,
+}
+
+/// What a name in a query stands for, with all that reading it needs.
+#[derive(Debug, Clone)]
+pub(crate) enum ResolvedRelation {
+    Table { found: Box<Found>, version: Arc<TableVersion> },
+    External { found: Box<Found>, external: Box<ExternalTable> },
+    View { found: Box<Found>, view: Box<View>, owner: Box<Principal>, query: Box<ResolvedQuery> },
+    System { schema: String, name: String },
+    Files { function: ReadFunction, arguments: Vec<Argument> },
+}
+
+/// Finds everything that a query names.
+pub(crate) fn resolve_query<'a>(
+    mut query: Box<Query>,
+    scope: &'a Scope,
+    depth: usize,
+) -> BoxFuture<'a, Result<ResolvedQuery>> {
+    Box::pin(async move {
+        if depth > VIEW_DEPTH_MAX {
+            let message = format!("views stand on views more than {VIEW_DEPTH_MAX} deep");
+            return Err(Error::new(SqlState::STATEMENT_TOO_COMPLEX, message));
+        }
+        system::rewrite(&mut query);
+        let mut relations = take_file_functions(&mut query)?;
+        for reference in references(&query)? {
+            if relations.contains_key(&reference) {
+                continue;
+            }
+            let named = scope.find(&name_of(&reference))?;
+            relations.insert(reference, resolve_relation(named, scope, depth).await?);
+        }
+        Ok(ResolvedQuery { query, relations })
+    })
+}
+
+/// All that reading the relation needs.
+pub(crate) async fn resolve_relation(named: Named, scope: &Scope, depth: usize) -> Result<ResolvedRelation> {
+    let found = match named {
+        Named::System { schema, name } => return Ok(ResolvedRelation::System { schema, name }),
+        Named::Relation(found) => found,
+    };
+    match found.relation.kind.clone() {
+        RelationKind::Table => {
+            let version = scope.reader.table(found.relation.id).await?;
+            Ok(ResolvedRelation::Table { found, version })
+        }
+        RelationKind::External(external) => Ok(ResolvedRelation::External { found, external: Box::new(external) }),
+        RelationKind::View(view) => resolve_view(found, view, scope, depth).await,
+    }
+}
+
+/// A view reads with the rights of its owner, and its names mean what they meant when it was made.
+async fn resolve_view(found: Box<Found>, view: View, scope: &Scope, depth: usize) -> Result<ResolvedRelation> {
+    let label = found.label();
+    let owner = scope.reader.principal(found.relation.owner)?;
+    let owner = owner.ok_or_else(|| Error::internal(format!("the owner of {label} is missing")))?;
+    let inner =
+        Scope { reader: scope.reader.clone(), principal: owner.clone(), search_path: view.search_path.clone() };
+    let query = resolve_query(parse_query(&view.sql)?, &inner, depth + 1).await.map_err(|error| {
+        let detail = format!("This was found while reading the definition of {label}.");
+        Error { position: None, ..error }.with_detail(detail)
+    })?;
+    let (view, owner, query) = (Box::new(view), Box::new(owner), Box::new(query));
+    Ok(ResolvedRelation::View { found, view, owner, query })
+}
+
+fn references(query: &Query) -> Result<Vec<TableReference>> {
+    let statement = ast::Statement::Query(Box::new(query.clone()));
+    let (references, _) = resolve_table_references(&EngineStatement::Statement(Box::new(statement)), true)
+        .map_err(|error| Error::new(SqlState::SYNTAX_ERROR, error.strip_backtrace()))?;
+    let functions = table_function_names(query);
+    Ok(references.into_iter().filter(|reference| !functions.contains(&reference.to_string())).collect())
+}
+
+fn name_of(reference: &TableReference) -> Name {
+    Name {
+        catalog: reference.catalog().map(str::to_owned),
+        schema: reference.schema().map(str::to_owned),
+        name: reference.table().to_owned(),
+    }
+}
+
+/// Names that are called with arguments, `generate_series(1, 10)`; the engine plans these itself.
+fn table_function_names(query: &Query) -> Vec<String> {
+    let mut names = Vec::new();
+    let _: ControlFlow<()> = visit_factors(query, &mut |factor| {
+        if let TableFactor::Table { name, args: Some(_), .. } = factor {
+            names.extend(fold_name(name).ok().map(|name| name.name));
+        }
+    });
+    names
+}
+
+fn visit_factors(query: &Query, each: &mut dyn FnMut(&TableFactor)) -> ControlFlow<()> {
+    struct Factors<'a>(&'a mut dyn FnMut(&TableFactor));
+    impl ast::Visitor for Factors<'_> {
+        type Break = ();
+        fn pre_visit_table_factor(&mut self, factor: &TableFactor) -> ControlFlow<()> {
+            (self.0)(factor);
+            ControlFlow::Continue(())
+        }
+    }
+    ast::Visit::visit(query, &mut Factors(each))
+}
+
+/// Replaces `read_csv('…')` and its kin by names of their own: their files are found before planning.
+fn take_file_functions(query: &mut Query) -> Result<HashMap<TableReference, ResolvedRelation>> {
+    let mut taker = FileFunctions { taken: HashMap::new() };
+    match query.visit(&mut taker) {
+        ControlFlow::Break(error) => Err(*error),
+        ControlFlow::Continue(()) => Ok(taker.taken),
+    }
+}
+
+struct FileFunctions {
+    taken: HashMap<TableReference, ResolvedRelation>,
+}
+
+impl VisitorMut for FileFunctions {
+    type Break = Box<Error>;
+
+    fn pre_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<Box<Error>> {
+        match self.take(factor) {
+            Ok(()) => ControlFlow::Continue(()),
+            Err(error) => ControlFlow::Break(Box::new(error)),
+        }
+    }
+}
+
+impl FileFunctions {
+    fn take(&mut self, factor: &mut TableFactor) -> Result<()> {
+        let TableFactor::Table { name, args, alias, .. } = factor else { return Ok(()) };
+        let Some(arguments) = args else { return Ok(()) };
+        let Some(function) = fold_name(name).ok().and_then(|name| ReadFunction::from_name(&name.name)) else {
+            return Ok(());
+        };
+        let arguments = arguments_of(&arguments.args)?;
+        let stand_in = format!("{}_{}", function.name(), self.taken.len() + 1);
+        let reference = TableReference::partial(FILES, stand_in.clone());
+        self.taken.insert(reference, ResolvedRelation::Files { function, arguments });
+        // Without an alias the columns may be qualified by the function's name, as in PostgreSQL.
+        alias.get_or_insert_with(|| ast::TableAlias {
+            explicit: true,
+            name: ast::Ident::new(function.name()),
+            columns: Vec::new(),
+            at: None,
+        });
+        *name = ObjectName::from(vec![ast::Ident::new(FILES), ast::Ident::new(stand_in)]);
+        *args = None;
+        Ok(())
+    }
+}

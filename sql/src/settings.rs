@@ -1,0 +1,277 @@
+//! What `SET` changes and `SHOW` shows, as a table: name, default, description and how a value is checked. It must
+//! never know who reads a setting.
+
+use std::collections::BTreeMap;
+
+use crate::error::{Error, Result};
+use crate::resolve::nearest;
+use crate::sqlstate::SqlState;
+
+/// How a value is checked and kept.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Kind {
+    Text,
+    Boolean,
+    /// A whole number within bounds.
+    Integer(i64, i64),
+    /// Milliseconds, written with or without a unit.
+    Milliseconds,
+    OneOf(&'static [&'static str]),
+    TimeZone,
+    /// Shown, never set.
+    Fixed,
+}
+
+struct Setting {
+    name: &'static str,
+    kind: Kind,
+    default: &'static str,
+    description: &'static str,
+    /// PostgreSQL's ParameterStatus tells drivers when it changes, under this spelling.
+    reported: Option<&'static str>,
+}
+
+const fn setting(name: &'static str, kind: Kind, default: &'static str, description: &'static str) -> Setting {
+    Setting { name, kind, default, description, reported: None }
+}
+
+const fn reported(
+    name: &'static str,
+    kind: Kind,
+    default: &'static str,
+    description: &'static str,
+    spelling: &'static str,
+) -> Setting {
+    Setting { name, kind, default, description, reported: Some(spelling) }
+}
+
+const LEVELS: &[&str] = &["debug5", "debug4", "debug3", "debug2", "debug1", "log", "notice", "warning", "error"];
+const ISOLATION: &[&str] = &["serializable", "repeatable read", "read committed", "read uncommitted"];
+
+static SETTINGS: &[Setting] = &[
+    reported("application_name", Kind::Text, "", "The name of the client, for logs and system.queries.", "application_name"),
+    setting("bytea_output", Kind::OneOf(&["hex"]), "hex", "How binary values are printed."),
+    reported("client_encoding", Kind::OneOf(&["utf8", "utf-8", "unicode"]), "UTF8", "The client's character encoding.", "client_encoding"),
+    setting("client_min_messages", Kind::OneOf(LEVELS), "notice", "The least severe message that is sent."),
+    reported("datestyle", Kind::Text, "ISO, MDY", "How dates are printed: always ISO.", "DateStyle"),
+    setting("default_transaction_isolation", Kind::OneOf(ISOLATION), "repeatable read", "The isolation of new transactions."),
+    setting("default_transaction_read_only", Kind::Boolean, "off", "Whether new transactions refuse writes."),
+    setting("extra_float_digits", Kind::Integer(-15, 3), "1", "Kept for drivers; floats always round-trip."),
+    reported("in_hot_standby", Kind::Fixed, "off", "Whether the server is a read-only copy.", "in_hot_standby"),
+    reported("integer_datetimes", Kind::Fixed, "on", "Times are whole microseconds.", "integer_datetimes"),
+    reported("intervalstyle", Kind::OneOf(&["postgres"]), "postgres", "How intervals are printed.", "IntervalStyle"),
+    setting("idle_in_transaction_session_timeout", Kind::Milliseconds, "0", "Kept for drivers."),
+    reported("is_superuser", Kind::Fixed, "off", "Whether the user is a superuser.", "is_superuser"),
+    setting("lc_collate", Kind::Fixed, "C", "The order of text: by code point."),
+    setting("lc_ctype", Kind::Fixed, "C.UTF-8", "The character classes of text."),
+    setting("lock_timeout", Kind::Milliseconds, "0", "Kept for drivers; nothing waits for locks."),
+    setting("max_identifier_length", Kind::Fixed, "255", "The longest name, in bytes."),
+    setting("row_security", Kind::Boolean, "on", "Kept for drivers."),
+    setting("search_path", Kind::Text, "\"$user\", public", "The schemas where unqualified names are looked up."),
+    reported("server_encoding", Kind::Fixed, "UTF8", "The server's character encoding.", "server_encoding"),
+    reported("server_version", Kind::Fixed, "15.0", "The PostgreSQL version whose behaviour is offered.", "server_version"),
+    setting("server_version_num", Kind::Fixed, "150000", "The same as a number."),
+    reported("session_authorization", Kind::Fixed, "", "The user of the session.", "session_authorization"),
+    reported("standard_conforming_strings", Kind::OneOf(&["on"]), "on", "A backslash in a text is itself.", "standard_conforming_strings"),
+    setting("statement_timeout", Kind::Milliseconds, "0", "Stops a statement after this time; 0 never."),
+    setting("synchronous_commit", Kind::OneOf(&["on"]), "on", "Every commit is on disk before it is acknowledged."),
+    reported("timezone", Kind::TimeZone, "UTC", "The time zone of times that are printed or read without one.", "TimeZone"),
+    setting("transaction_isolation", Kind::OneOf(ISOLATION), "repeatable read", "The isolation of this transaction."),
+    setting("transaction_read_only", Kind::Boolean, "off", "Whether this transaction refuses writes."),
+    setting("xmloption", Kind::OneOf(&["content"]), "content", "Kept for drivers."),
+];
+
+/// The settings of one session.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Settings {
+    /// Values that differ from the default.
+    values: BTreeMap<&'static str, String>,
+    /// Settings with a dot that belong to nobody here, as PostgreSQL allows.
+    custom: BTreeMap<String, String>,
+    changes: Vec<(String, String)>,
+}
+
+impl Settings {
+    /// The value of a setting.
+    pub fn get(&self, name: &str) -> Result<String> {
+        if let Some(value) = self.custom.get(name) {
+            return Ok(value.clone());
+        }
+        let setting = find(name)?;
+        Ok(self.values.get(setting.name).cloned().unwrap_or_else(|| setting.default.to_owned()))
+    }
+
+    /// Checks and keeps a value; None goes back to the default.
+    pub fn set(&mut self, name: &str, value: Option<&str>) -> Result<()> {
+        if name.contains('.') {
+            match value {
+                Some(value) => drop(self.custom.insert(name.to_owned(), value.to_owned())),
+                None => drop(self.custom.remove(name)),
+            }
+            return Ok(());
+        }
+        let setting = find(name)?;
+        if setting.kind == Kind::Fixed {
+            let message = format!("parameter \"{name}\" cannot be changed");
+            return Err(Error::new(SqlState::CANT_CHANGE_RUNTIME_PARAM, message));
+        }
+        match value {
+            Some(value) => self.values.insert(setting.name, check(setting, value)?),
+            None => self.values.remove(setting.name),
+        };
+        if let Some(spelling) = setting.reported {
+            self.changes.push((spelling.to_owned(), self.get(setting.name)?));
+        }
+        Ok(())
+    }
+
+    /// Sets what the session itself decides.
+    pub fn fix(&mut self, name: &'static str, value: impl Into<String>) {
+        self.values.insert(name, value.into());
+    }
+
+    /// `RESET ALL`.
+    pub fn reset_all(&mut self) {
+        self.custom.clear();
+        let names: Vec<&'static str> = self.values.keys().copied().collect();
+        for name in names {
+            // A fixed setting is the session's own and stays.
+            let _ = self.set(name, None);
+        }
+    }
+
+    /// Name, value and description of all.
+    pub fn all(&self) -> Vec<(String, String, String)> {
+        let row = |setting: &Setting| {
+            let value = self.values.get(setting.name).map_or(setting.default, String::as_str);
+            (setting.name.to_owned(), value.to_owned(), setting.description.to_owned())
+        };
+        SETTINGS.iter().map(row).collect()
+    }
+
+    /// Every setting that drivers are told, with its spelling on the wire.
+    pub fn reported(&self) -> Vec<(String, String)> {
+        let spelled = SETTINGS.iter().filter_map(|setting| Some((setting.reported?, setting)));
+        spelled
+            .map(|(spelling, setting)| {
+                let value = self.values.get(setting.name).map_or(setting.default, String::as_str);
+                (spelling.to_owned(), value.to_owned())
+            })
+            .collect()
+    }
+
+    pub fn take_changes(&mut self) -> Vec<(String, String)> {
+        std::mem::take(&mut self.changes)
+    }
+
+    pub fn search_path(&self) -> Vec<String> {
+        let path = self.get("search_path").unwrap_or_default();
+        let trim = |part: &str| part.trim().trim_matches('"').to_owned();
+        path.split(',').map(trim).filter(|part| !part.is_empty()).collect()
+    }
+
+    pub fn time_zone(&self) -> String {
+        self.get("timezone").unwrap_or_else(|_| "UTC".to_owned())
+    }
+
+    /// None for no limit.
+    pub fn statement_timeout(&self) -> Option<std::time::Duration> {
+        let millis: u64 = self.get("statement_timeout").ok()?.parse().ok()?;
+        (millis > 0).then(|| std::time::Duration::from_millis(millis))
+    }
+}
+
+fn find(name: &str) -> Result<&'static Setting> {
+    SETTINGS.iter().find(|setting| setting.name == name).ok_or_else(|| {
+        let message = format!("unrecognized configuration parameter \"{name}\"");
+        let error = Error::new(SqlState::UNDEFINED_OBJECT, message);
+        match nearest(name, SETTINGS.iter().map(|setting| setting.name)) {
+            Some(near) => error.with_hint(format!("Did you mean \"{near}\"?")),
+            None => error.with_hint("SHOW ALL lists the parameters."),
+        }
+    })
+}
+
+fn check(setting: &Setting, value: &str) -> Result<String> {
+    let wrong = |hint: String| {
+        let message = format!("invalid value for parameter \"{}\": \"{value}\"", setting.name);
+        Err(Error::new(SqlState::INVALID_PARAMETER_VALUE, message).with_hint(hint))
+    };
+    let lower = value.to_lowercase();
+    match setting.kind {
+        Kind::Text | Kind::Fixed => Ok(value.to_owned()),
+        Kind::Boolean => match lower.as_str() {
+            "on" | "true" | "yes" | "1" => Ok("on".to_owned()),
+            "off" | "false" | "no" | "0" => Ok("off".to_owned()),
+            _ => wrong("Use on or off.".to_owned()),
+        },
+        Kind::Integer(least, most) => match value.parse::<i64>() {
+            Ok(number) if (least..=most).contains(&number) => Ok(number.to_string()),
+            _ => wrong(format!("Use a whole number from {least} to {most}.")),
+        },
+        Kind::Milliseconds => match milliseconds(&lower) {
+            Some(millis) => Ok(millis.to_string()),
+            None => wrong("Use a number of milliseconds, or a number with ms, s, min or h.".to_owned()),
+        },
+        Kind::OneOf(known) if known.contains(&lower.as_str()) => {
+            Ok(if setting.name == "client_encoding" { setting.default.to_owned() } else { lower })
+        }
+        Kind::OneOf(known) => wrong(format!("Available values: {}.", known.join(", "))),
+        Kind::TimeZone => match value.parse::<arrow::array::timezone::Tz>() {
+            Ok(_) => Ok(value.to_owned()),
+            Err(_) if lower == "utc" || lower == "gmt" || lower == "z" => Ok("UTC".to_owned()),
+            Err(_) => wrong("Use a name such as Europe/Berlin, or an offset such as +02:00.".to_owned()),
+        },
+    }
+}
+
+fn milliseconds(text: &str) -> Option<u64> {
+    let digits = text.trim().trim_end_matches(|c: char| c.is_alphabetic() || c == ' ');
+    let number: u64 = digits.parse().ok()?;
+    let unit = match text.trim()[digits.len()..].trim() {
+        "" | "ms" => 1,
+        "s" => 1_000,
+        "min" => 60_000,
+        "h" => 3_600_000,
+        "d" => 86_400_000,
+        _ => return None,
+    };
+    number.checked_mul(unit)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(name: &str, value: &str, expect: Result<&str, &str>) {
+        let mut settings = Settings::default();
+        match (settings.set(name, Some(value)), expect) {
+            (Ok(()), Ok(expect)) => assert_eq!(settings.get(name).unwrap(), expect, "{name} = {value}"),
+            (Err(error), Err(state)) => assert_eq!(error.sqlstate.code(), state, "{name} = {value}"),
+            (got, expect) => panic!("{name} = {value}: {got:?}, expected {expect:?}"),
+        }
+    }
+
+    #[test]
+    fn values_are_checked() {
+        check("statement_timeout", "2s", Ok("2000"));
+        check("statement_timeout", "15", Ok("15"));
+        check("statement_timeout", "soon", Err("22023"));
+        check("timezone", "Europe/Berlin", Ok("Europe/Berlin"));
+        check("timezone", "+02:00", Ok("+02:00"));
+        check("timezone", "Middle/Earth", Err("22023"));
+        check("client_encoding", "utf-8", Ok("UTF8"));
+        check("client_encoding", "latin1", Err("22023"));
+        check("server_version", "16", Err("55P02"));
+        check("serach_path", "x", Err("42704"));
+        check("my.own", "anything", Ok("anything"));
+    }
+
+    #[test]
+    fn names_are_sorted_and_unique() {
+        let mut names: Vec<&str> = SETTINGS.iter().map(|setting| setting.name).collect();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), SETTINGS.len());
+    }
+}

@@ -1,0 +1,348 @@
+//! Statements as types: what a user can say, one variant per kind, with every clause named. What is not here is
+//! not supported. Queries keep the parser's own syntax tree, which `parse/allow.rs` has searched for clauses that
+//! nobody consumes. It must never hold an object, only names. Next: `resolve/mod.rs`, where names become objects.
+
+use std::fmt;
+
+use datafusion::sql::sqlparser::ast;
+use iceberg::spec::{PrimitiveType, Transform};
+
+/// A name of one to three parts, already folded to lower case where it was not quoted.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Name {
+    pub catalog: Option<String>,
+    pub schema: Option<String>,
+    pub name: String,
+}
+
+impl fmt::Display for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for part in [&self.catalog, &self.schema].into_iter().flatten() {
+            write!(f, "{}.", tarn_catalog::name::quote(part))?;
+        }
+        f.write_str(&tarn_catalog::name::quote(&self.name))
+    }
+}
+
+/// One statement.
+#[derive(Debug, Clone)]
+pub enum Statement {
+    Query(Box<ast::Query>),
+    Explain(Explain),
+    Insert(Insert),
+    Truncate(Vec<Name>),
+    CreateTable(CreateTable),
+    CreateView(CreateView),
+    CreateSchema(CreateSchema),
+    Drop(Drop),
+    DropSchema(DropSchema),
+    AlterRelation(AlterRelation),
+    AlterSchema(AlterSchema),
+    Comment(Comment),
+    CreateRole(CreateRole),
+    AlterRole(AlterRole),
+    DropRole(DropRole),
+    GrantPrivileges(GrantPrivileges),
+    GrantMembership(GrantMembership),
+    Call(Call),
+    Describe(Name),
+    ShowObjects(ShowObjects),
+    Set(Set),
+    Show(Show),
+    Transaction(Transaction),
+    Discard(Discard),
+}
+
+/// `EXPLAIN [ANALYZE] [VERBOSE] query`.
+#[derive(Debug, Clone)]
+pub struct Explain {
+    pub analyze: bool,
+    pub verbose: bool,
+    pub query: Box<ast::Query>,
+}
+
+/// `INSERT INTO t [(columns)] query` or `INSERT OVERWRITE t query`.
+#[derive(Debug, Clone)]
+pub struct Insert {
+    pub table: Name,
+    pub columns: Vec<ast::Ident>,
+    pub source: Box<ast::Query>,
+    /// Replace what is there: the partitions that the query has rows for, or all of an unpartitioned table.
+    pub overwrite: bool,
+}
+
+/// `CREATE TABLE`, with or without a query.
+#[derive(Debug, Clone)]
+pub struct CreateTable {
+    pub name: Name,
+    pub or_replace: bool,
+    pub if_not_exists: bool,
+    /// With a query: either empty or new names for its columns, without types.
+    pub columns: Vec<ColumnDefinition>,
+    pub partitioning: Vec<PartitionTerm>,
+    pub properties: Vec<(String, String)>,
+    pub comment: Option<String>,
+    pub query: Option<TableQuery>,
+}
+
+/// The query of a `CREATE TABLE AS`.
+#[derive(Debug, Clone)]
+pub struct TableQuery {
+    pub query: Box<ast::Query>,
+    /// New names for the query's columns, from the left.
+    pub column_names: Vec<String>,
+    /// False for `WITH NO DATA`.
+    pub with_data: bool,
+}
+
+/// One column of a `CREATE TABLE`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ColumnDefinition {
+    pub name: String,
+    pub data_type: TypeName,
+    pub not_null: bool,
+    pub comment: Option<String>,
+}
+
+/// A type as written, in Iceberg's terms.
+#[derive(Debug, Clone, PartialEq)]
+pub enum TypeName {
+    Primitive(PrimitiveType),
+    Struct(Vec<ColumnDefinition>),
+    List(Box<TypeName>),
+    Map(Box<TypeName>, Box<TypeName>),
+}
+
+/// One term of `PARTITIONED BY`: a transform of a column.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PartitionTerm {
+    pub column: String,
+    pub transform: Transform,
+}
+
+/// `CREATE VIEW`.
+#[derive(Debug, Clone)]
+pub struct CreateView {
+    pub name: Name,
+    pub or_replace: bool,
+    pub columns: Vec<String>,
+    pub query: Box<ast::Query>,
+    /// The query as the user wrote it.
+    pub text: String,
+}
+
+/// `CREATE SCHEMA`.
+#[derive(Debug, Clone)]
+pub struct CreateSchema {
+    pub name: Name,
+    pub if_not_exists: bool,
+    pub owner: Option<String>,
+}
+
+/// What `DROP` or `ALTER` says it is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RelationWord {
+    Table,
+    View,
+}
+
+impl fmt::Display for RelationWord {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            RelationWord::Table => "table",
+            RelationWord::View => "view",
+        })
+    }
+}
+
+/// `DROP TABLE` or `DROP VIEW`.
+#[derive(Debug, Clone)]
+pub struct Drop {
+    pub word: RelationWord,
+    pub names: Vec<Name>,
+    pub if_exists: bool,
+}
+
+/// `DROP SCHEMA`.
+#[derive(Debug, Clone)]
+pub struct DropSchema {
+    pub names: Vec<Name>,
+    pub if_exists: bool,
+    pub cascade: bool,
+}
+
+/// `ALTER TABLE` or `ALTER VIEW`.
+#[derive(Debug, Clone)]
+pub struct AlterRelation {
+    pub word: RelationWord,
+    pub name: Name,
+    pub if_exists: bool,
+    pub action: AlterAction,
+}
+
+/// `ALTER SCHEMA`.
+#[derive(Debug, Clone)]
+pub struct AlterSchema {
+    pub name: Name,
+    pub action: AlterAction,
+}
+
+/// What an `ALTER` does.
+#[derive(Debug, Clone, PartialEq)]
+pub enum AlterAction {
+    RenameTo(Name),
+    SetSchema(String),
+    OwnerTo(String),
+}
+
+/// `COMMENT ON`.
+#[derive(Debug, Clone)]
+pub struct Comment {
+    pub target: CommentTarget,
+    /// None removes the comment.
+    pub text: Option<String>,
+}
+
+/// What a comment is on.
+#[derive(Debug, Clone, PartialEq)]
+pub enum CommentTarget {
+    Schema(Name),
+    Relation(RelationWord, Name),
+    Column(Name, String),
+    Role(String),
+}
+
+/// What a role may do and how it comes in; None leaves a property as it is.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct RoleOptions {
+    pub login: Option<bool>,
+    pub superuser: Option<bool>,
+    pub create_role: Option<bool>,
+    pub create_schema: Option<bool>,
+    pub password: Option<PasswordChange>,
+}
+
+/// A new password, or none at all.
+#[derive(Debug, Clone, PartialEq)]
+pub enum PasswordChange {
+    Set(tarn_catalog::Secret<String>),
+    Remove,
+}
+
+/// `CREATE ROLE` or `CREATE USER`.
+#[derive(Debug, Clone)]
+pub struct CreateRole {
+    pub name: String,
+    pub if_not_exists: bool,
+    pub options: RoleOptions,
+    pub member_of: Vec<String>,
+}
+
+/// `ALTER ROLE`.
+#[derive(Debug, Clone)]
+pub struct AlterRole {
+    pub name: String,
+    pub rename_to: Option<String>,
+    pub options: RoleOptions,
+}
+
+/// `DROP ROLE`.
+#[derive(Debug, Clone)]
+pub struct DropRole {
+    pub names: Vec<String>,
+    pub if_exists: bool,
+}
+
+/// `GRANT` or `REVOKE` of privileges on objects.
+#[derive(Debug, Clone)]
+pub struct GrantPrivileges {
+    pub revoke: bool,
+    /// None for `ALL [PRIVILEGES]`.
+    pub privileges: Option<Vec<tarn_catalog::access::Privilege>>,
+    pub on: GrantTarget,
+    /// Role names; `PUBLIC` is `None`.
+    pub roles: Vec<Option<String>>,
+    /// `WITH GRANT OPTION`, or for a revoke `GRANT OPTION FOR`.
+    pub grant_option: bool,
+}
+
+/// The objects of a grant.
+#[derive(Debug, Clone)]
+pub enum GrantTarget {
+    Relations(Vec<Name>),
+    Schemas(Vec<Name>),
+    AllTablesIn(Vec<Name>),
+}
+
+/// `GRANT role TO role` or `REVOKE role FROM role`.
+#[derive(Debug, Clone)]
+pub struct GrantMembership {
+    pub revoke: bool,
+    pub granted: Vec<String>,
+    pub members: Vec<String>,
+}
+
+/// `CALL procedure(argument, name => argument)`.
+#[derive(Debug, Clone)]
+pub struct Call {
+    pub procedure: Name,
+    pub arguments: Vec<Argument>,
+}
+
+/// One argument of a call or a table function.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Argument {
+    pub name: Option<String>,
+    pub value: ArgumentValue,
+}
+
+/// A literal argument.
+#[derive(Debug, Clone, PartialEq)]
+pub enum ArgumentValue {
+    Text(String),
+    Number(String),
+    Boolean(bool),
+    Null,
+}
+
+/// `SHOW SCHEMAS`, `SHOW TABLES`, `SHOW COLUMNS` (the Trino and Redshift forms).
+#[derive(Debug, Clone)]
+pub enum ShowObjects {
+    Schemas { like: Option<String> },
+    Tables { schema: Option<Name>, like: Option<String> },
+    Columns { table: Name },
+}
+
+/// `SET` and `RESET`.
+#[derive(Debug, Clone)]
+pub struct Set {
+    pub setting: String,
+    /// None for `RESET` and `TO DEFAULT`.
+    pub value: Option<String>,
+    /// `SET LOCAL`: until the end of the transaction.
+    pub local: bool,
+    /// `RESET ALL`.
+    pub all: bool,
+}
+
+/// `SHOW setting` or `SHOW ALL`.
+#[derive(Debug, Clone)]
+pub enum Show {
+    One(String),
+    All,
+}
+
+/// Transaction control.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Transaction {
+    Begin,
+    Commit,
+    Rollback,
+}
+
+/// `DISCARD` and its kin, which drivers send when a connection goes back to its pool.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Discard {
+    All,
+    Plans,
+}
