@@ -83,6 +83,8 @@ pub struct Session {
     pinned: Option<Reader>,
     notices: Vec<Notice>,
     canceller: Canceller,
+    /// Values that `SET LOCAL` changed, to be put back at the end of the transaction.
+    until_end: Vec<(String, Option<String>)>,
 }
 
 impl Session {
@@ -99,7 +101,7 @@ impl Session {
         settings.take_changes();
         let status = TransactionStatus::Idle;
         let (notices, canceller) = (Vec::new(), Canceller::default());
-        Ok(Session { engine, user, settings, status, pinned: None, notices, canceller })
+        Ok(Session { engine, user, settings, status, pinned: None, notices, canceller, until_end: Vec::new() })
     }
 
     /// Reads all statements of a text; an empty text has none.
@@ -268,6 +270,12 @@ impl Session {
         self.status != TransactionStatus::Idle
     }
 
+    /// Remembers a setting's value, to be put back at the end of the transaction.
+    pub(crate) fn keep_until_end(&mut self, setting: &str) {
+        let value = self.settings.get(setting).ok();
+        self.until_end.push((setting.to_owned(), value));
+    }
+
     /// `BEGIN`: all statements until the end read the version that is newest now.
     pub(crate) fn begin(&mut self) {
         if self.in_transaction() {
@@ -288,6 +296,10 @@ impl Session {
         let failed = self.status == TransactionStatus::Failed;
         self.status = TransactionStatus::Idle;
         self.pinned = None;
+        for (setting, value) in std::mem::take(&mut self.until_end).into_iter().rev() {
+            // The value was accepted before, so it is again.
+            let _ = self.settings.set(&setting, value.as_deref());
+        }
         if commit && !failed { "COMMIT" } else { "ROLLBACK" }
     }
 

@@ -21,7 +21,7 @@ use tarn_catalog::Catalog;
 pub(crate) use arguments::Arguments;
 pub(crate) use define::{NewRelation, TablePlan, ViewPlan};
 pub(crate) use errors::engine_error;
-pub(crate) use query::QueryPlan;
+pub(crate) use query::{QueryPlan, provider};
 pub(crate) use write::InsertPlan;
 
 use crate::authorize::Authorized;

@@ -1,0 +1,77 @@
+//! Queries: the plan is optimised and its rows are streamed as they are made.
+
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, StringArray};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use arrow::record_batch::RecordBatch;
+use datafusion::execution::TaskContext;
+use datafusion::logical_expr::LogicalPlan;
+use datafusion::physical_plan::display::DisplayableExecutionPlan;
+use datafusion::physical_plan::{ExecutionPlan, execute_stream};
+use futures::{StreamExt, TryStreamExt};
+
+use crate::error::{Error, Result};
+use crate::outcome::{Outcome, Rows};
+use crate::plan::{Context, QueryPlan, engine_error};
+
+/// Starts a query; its rows come as they are read.
+pub(super) async fn run(plan: QueryPlan, context: &Context) -> Result<Outcome> {
+    let shown = plan.schema();
+    let physical = physical_plan(&plan.logical, context).await?;
+    let rows = stream(physical, context.state.task_ctx())?;
+    let schema = Arc::clone(&shown);
+    let rows = rows.map(move |batch| batch.and_then(|batch| relabel(&batch, &schema))).boxed();
+    Ok(Outcome::Rows { schema: shown, rows, tag: "SELECT" })
+}
+
+/// The operators that a logical plan is run with.
+pub(super) async fn physical_plan(plan: &LogicalPlan, context: &Context) -> Result<Arc<dyn ExecutionPlan>> {
+    let optimized = context.state.optimize(plan).map_err(engine_error)?;
+    context.state.query_planner().create_physical_plan(&optimized, &context.state).await.map_err(engine_error)
+}
+
+fn stream(plan: Arc<dyn ExecutionPlan>, task: Arc<TaskContext>) -> Result<Rows> {
+    let stream = execute_stream(plan, task).map_err(engine_error)?;
+    Ok(stream.map_err(engine_error).boxed())
+}
+
+/// The same columns under the names they are shown with; types may differ in nullability and metadata only.
+fn relabel(batch: &RecordBatch, shown: &SchemaRef) -> Result<RecordBatch> {
+    let typed = |(field, column): (&Arc<Field>, &ArrayRef)| {
+        Arc::new(field.as_ref().clone().with_data_type(column.data_type().clone()).with_nullable(true))
+    };
+    let fields: Vec<_> = shown.fields().iter().zip(batch.columns()).map(typed).collect();
+    let options = arrow::record_batch::RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
+    let schema = Arc::new(Schema::new(fields));
+    RecordBatch::try_new_with_options(schema, batch.columns().to_vec(), &options)
+        .map_err(|error| Error::internal(error.to_string()))
+}
+
+/// PostgreSQL's one column of plan lines.
+pub(super) fn explain_schema() -> SchemaRef {
+    Arc::new(Schema::new(vec![Field::new("QUERY PLAN", DataType::Utf8, false)]))
+}
+
+/// The plan as lines of text; with `analyze` it is run, its rows are thrown away, and its figures are shown.
+pub(super) async fn explain(plan: LogicalPlan, analyze: bool, verbose: bool, context: &Context) -> Result<Outcome> {
+    let started = std::time::Instant::now();
+    let physical = physical_plan(&plan, context).await?;
+    let planned = started.elapsed();
+    let text = if analyze {
+        let mut rows = stream(Arc::clone(&physical), context.state.task_ctx())?;
+        let mut count = 0;
+        while let Some(batch) = rows.try_next().await? {
+            count += batch.num_rows();
+        }
+        let display = DisplayableExecutionPlan::with_metrics(physical.as_ref()).indent(verbose).to_string();
+        let (planning, running) = (planned.as_secs_f64() * 1e3, (started.elapsed() - planned).as_secs_f64() * 1e3);
+        format!("{display}Rows: {count}\nPlanning Time: {planning:.3} ms\nExecution Time: {running:.3} ms\n")
+    } else {
+        let logical = if verbose { format!("{}\n", plan.display_indent()) } else { String::new() };
+        format!("{logical}{}", DisplayableExecutionPlan::new(physical.as_ref()).indent(verbose))
+    };
+    let lines = StringArray::from_iter_values(text.lines());
+    let batch = RecordBatch::try_new(explain_schema(), vec![Arc::new(lines)]);
+    Ok(Outcome::batch(batch.map_err(|error| Error::internal(error.to_string()))?, "EXPLAIN"))
+}
