@@ -3,7 +3,8 @@
 //! is denied. Planning takes an [`Authorized`], which only this file makes. Next: `plan/mod.rs`.
 
 use tarn_catalog::access::{self, Need, Principal, Privilege, Privileges, Requirement};
-use tarn_catalog::{LAKE, Namespace, Role, Securable};
+use tarn_catalog::LAKE;
+use tarn_catalog::object::{Namespace, Role, Securable};
 
 use crate::error::{Error, Result};
 use crate::resolve::{
@@ -115,8 +116,7 @@ impl Needs<'_> {
                 None => self.role(Need::CreateSchema, "create schema"),
             },
             Action::Describe { label: _, relation } => self.read(relation),
-            // These show what the user may see, or change the session alone.
-            Action::ShowSchemas { like: _ } | Action::ShowTables { namespace: _, like: _ } => {}
+            // These change or show the session alone.
             Action::Set(_) | Action::Show(_) | Action::Transaction(_) | Action::Discard(_) => {}
             Action::Nothing { tag: _ } => {}
         }

@@ -56,6 +56,8 @@ pub struct Login {
     pub user: String,
     pub database: String,
     pub application_name: String,
+    /// The number the door gave the connection, for `pg_backend_pid()`.
+    pub backend_pid: i32,
     /// Settings given at start-up, by name.
     pub options: Vec<(String, String)>,
 }

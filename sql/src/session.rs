@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use arrow::array::ArrayRef;
 use arrow::datatypes::{DataType, SchemaRef};
-use tarn_catalog::{Principal, Reader, RoleId};
+use tarn_catalog::access::Principal;
+use tarn_catalog::{Reader, RoleId};
 use tokio_util::sync::CancellationToken;
 
 use crate::authorize::authorize;
@@ -85,6 +86,7 @@ pub struct Session {
     canceller: Canceller,
     /// Values that `SET LOCAL` changed, to be put back at the end of the transaction.
     until_end: Vec<(String, Option<String>)>,
+    backend_pid: i32,
 }
 
 impl Session {
@@ -101,7 +103,7 @@ impl Session {
         settings.take_changes();
         let status = TransactionStatus::Idle;
         let (notices, canceller) = (Vec::new(), Canceller::default());
-        Ok(Session { engine, user, settings, status, pinned: None, notices, canceller, until_end: Vec::new() })
+        Ok(Session { engine, user, settings, status, pinned: None, notices, canceller, until_end: Vec::new(), backend_pid: login.backend_pid })
     }
 
     /// Reads all statements of a text; an empty text has none.
@@ -236,7 +238,7 @@ impl Session {
         let reader = self.pinned.clone().unwrap_or_else(|| self.engine.catalog().reader());
         let principal = self.principal(&reader)?;
         let scope = Scope { reader, principal, search_path: self.settings.search_path() };
-        Ok(Context::new(Arc::clone(&self.engine), scope, &self.settings))
+        Ok(Context::new(Arc::clone(&self.engine), scope, &self.settings, self.backend_pid))
     }
 
     fn principal(&self, reader: &Reader) -> Result<Principal> {

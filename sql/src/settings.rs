@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use crate::error::{Error, Result};
 use crate::resolve::nearest;
 use crate::sqlstate::SqlState;
+use crate::system::SettingRow;
 
 /// How a value is checked and kept.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -145,6 +146,18 @@ impl Settings {
         let row = |setting: &Setting| {
             let value = self.values.get(setting.name).map_or(setting.default, String::as_str);
             (setting.name.to_owned(), value.to_owned(), setting.description.to_owned())
+        };
+        SETTINGS.iter().map(row).collect()
+    }
+
+    /// All of them, as system tables show them.
+    pub fn rows(&self) -> Vec<SettingRow> {
+        let row = |setting: &'static Setting| SettingRow {
+            name: setting.name,
+            value: self.values.get(setting.name).map_or(setting.default, String::as_str).to_owned(),
+            default: Some(setting.default.to_owned()),
+            description: setting.description,
+            settable: setting.kind != Kind::Fixed,
         };
         SETTINGS.iter().map(row).collect()
     }

@@ -72,8 +72,6 @@ async fn direct(action: Action, context: &Context, session: &mut Session) -> Res
         }
         Action::Crawl { location, schema } => call::crawl(location, schema, context).await,
         Action::Describe { label: _, relation } => show::describe(&relation, context).await,
-        Action::ShowSchemas { like } => show::schemas(like.as_deref(), context),
-        Action::ShowTables { namespace, like } => show::tables(namespace, like.as_deref(), context),
         Action::Set(set) => session::set(&set, session),
         Action::Show(what) => session::show(&what, session),
         Action::Transaction(transaction) => Ok(session::transaction(&transaction, session)),
@@ -94,8 +92,6 @@ pub(crate) fn result_columns(action: &Action) -> Option<SchemaRef> {
         Action::Explain { .. } => Some(query::explain_schema()),
         Action::Crawl { .. } => Some(crate::crawl::report_schema()),
         Action::Describe { .. } => Some(show::describe_schema()),
-        Action::ShowSchemas { .. } => Some(show::schemas_schema()),
-        Action::ShowTables { .. } => Some(show::tables_schema()),
         Action::Show(what) => Some(session::show_schema(what)),
         _ => None,
     }

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use arrow::datatypes::SchemaRef;
 use datafusion::logical_expr::LogicalPlan;
 use iceberg::spec::{FormatVersion, UnboundPartitionSpec};
-use tarn_catalog::{Namespace, ViewColumn};
+use tarn_catalog::object::{Namespace, View, ViewColumn};
 
 use super::{Context, QueryPlan, query, schema};
 use crate::error::{Error, Result};
@@ -49,7 +49,7 @@ pub(crate) struct TablePlan {
 pub(crate) struct ViewPlan {
     pub relation: NewRelation,
     pub replaced: Option<Found>,
-    pub view: tarn_catalog::View,
+    pub view: View,
 }
 
 pub(super) async fn plan_table(
@@ -182,6 +182,6 @@ pub(super) async fn plan_view(
         columns.push(ViewColumn { name, type_oid: shown.oid, type_modifier: shown.modifier, comment: None });
     }
     let relation = NewRelation { namespace, name: view.name.name, comment: None };
-    let view = tarn_catalog::View { sql: view.text, search_path, columns };
+    let view = View { sql: view.text, search_path, columns };
     Ok(ViewPlan { relation, replaced, view })
 }

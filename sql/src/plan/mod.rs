@@ -16,7 +16,7 @@ use arrow::array::ArrayRef;
 use arrow::datatypes::{DataType, SchemaRef};
 use datafusion::execution::SessionState;
 use datafusion::logical_expr::LogicalPlan;
-use tarn_catalog::Catalog;
+use tarn_catalog::{Catalog, LAKE};
 
 pub(crate) use arguments::Arguments;
 pub(crate) use define::{NewRelation, TablePlan, ViewPlan};
@@ -27,9 +27,10 @@ pub(crate) use write::InsertPlan;
 use crate::authorize::Authorized;
 use crate::engine::Engine;
 use crate::error::Result;
-use crate::resolve::{Action, Scope};
+use crate::resolve::{Action, DATABASE, Scope};
 use crate::settings::Settings;
 use crate::stop::Stop;
+use crate::system::SystemContext;
 
 /// What one statement works with.
 pub(crate) struct Context {
@@ -38,14 +39,27 @@ pub(crate) struct Context {
     pub state: SessionState,
     pub scope: Scope,
     pub stop: Stop,
+    /// What system tables and catalog functions may know.
+    pub system: Arc<SystemContext>,
 }
 
 impl Context {
-    pub fn new(engine: Arc<Engine>, scope: Scope, settings: &Settings) -> Context {
+    pub fn new(engine: Arc<Engine>, scope: Scope, settings: &Settings, backend_pid: i32) -> Context {
+        let system = Arc::new(SystemContext {
+            reader: scope.reader.clone(),
+            principal: scope.principal.clone(),
+            catalog: LAKE,
+            database: DATABASE.to_owned(),
+            search_path: scope.path_names(),
+            settings: Arc::new(settings.rows()),
+            version: format!("PostgreSQL 15.0 (Tarn {})", engine.version()),
+            backend_pid,
+            server_started_at_ms: engine.started_at_ms(),
+        });
         let mut state = engine.state();
         state.config_mut().options_mut().execution.time_zone = Some(settings.time_zone());
         state.execution_props_mut().query_execution_start_time = now(&engine);
-        Context { engine, state, scope, stop: Stop::default() }
+        Context { engine, state, scope, stop: Stop::default(), system }
     }
 
     pub fn catalog(&self) -> &Arc<Catalog> {

@@ -22,14 +22,15 @@ use datafusion::optimizer::simplify_expressions::ExprSimplifier;
 use datafusion::sql::planner::{ParserOptions, PlannerContext, SqlToRel};
 use datafusion::sql::sqlparser::ast::Query;
 use futures::future::BoxFuture;
-use tarn_catalog::{Principal, View};
+use tarn_catalog::access::Principal;
+use tarn_catalog::object::View;
 
 use super::{Context, Described, engine_error, names};
 use crate::error::{Error, Result};
 use crate::files;
 use crate::resolve::{ResolvedQuery, ResolvedRelation};
 use crate::sqlstate::SqlState;
-use crate::system::{self, SystemContext};
+use crate::system;
 use crate::table::IcebergTable;
 
 /// A query's plan and the names that its columns are shown under.
@@ -133,9 +134,8 @@ pub(crate) async fn provider(
         }
         ResolvedRelation::View { found: _, view, owner, query } => view_provider(view, owner, query, context).await,
         ResolvedRelation::System { schema, name } => {
-            let system = SystemContext::new(&context.scope, context);
-            let missing = || Error::internal(format!("system table {schema}.{name} has no rows to give"));
-            system::system_table(schema, name, &system).await?.ok_or_else(missing)
+            let missing = || Error::internal(format!("system table {schema}.{name} is not there any more"));
+            system::system_table(schema, name, &context.system).ok_or_else(missing)
         }
         ResolvedRelation::Files { function, arguments } => {
             files::read_files(*function, arguments, principal, storage, &context.state).await

@@ -5,14 +5,16 @@
 mod names;
 mod query;
 
-use tarn_catalog::{LAKE, Namespace, Relation, RelationKind, Role, TableVersion};
-
-pub(crate) use names::{DATABASE, Found, Named, Scope, kind_word, nearest};
-pub(crate) use query::{ResolvedQuery, ResolvedRelation, resolve_query, resolve_relation};
-
 use std::sync::Arc;
 
+use tarn_catalog::object::{Namespace, Relation, RelationKind, Role};
+use tarn_catalog::{LAKE, TableVersion};
+
+pub(crate) use names::{DATABASE, Found, Named, Scope, nearest};
+pub(crate) use query::{ResolvedQuery, ResolvedRelation, resolve_query, resolve_relation};
+
 use crate::error::{Error, Result};
+use crate::parse::parse_query;
 use crate::sqlstate::SqlState;
 use crate::statement::{
     self, AlterAction, CommentTarget, CreateRole, CreateSchema, CreateTable, CreateView, GrantPrivileges,
@@ -62,8 +64,6 @@ pub(crate) enum Action {
     GrantMembership { revoke: bool, granted: Vec<Role>, members: Vec<Role> },
     Crawl { location: String, schema: String },
     Describe { label: String, relation: ResolvedRelation },
-    ShowSchemas { like: Option<String> },
-    ShowTables { namespace: Option<Namespace>, like: Option<String> },
     Set(statement::Set),
     Show(statement::Show),
     Transaction(statement::Transaction),
@@ -153,10 +153,13 @@ async fn action(statement: Statement, scope: &Scope, notices: &mut Vec<String>) 
         Statement::Call(call) => resolve_call(call)?,
         Statement::Describe(name) => describe(&name, scope).await?,
         Statement::ShowObjects(ShowObjects::Columns { table }) => describe(&table, scope).await?,
-        Statement::ShowObjects(ShowObjects::Schemas { like }) => Action::ShowSchemas { like },
+        Statement::ShowObjects(ShowObjects::Schemas { like }) => show(&schemas_query(like.as_deref()), scope).await?,
         Statement::ShowObjects(ShowObjects::Tables { schema, like }) => {
-            let namespace = schema.map(|name| scope.target_schema(&name)).transpose()?;
-            Action::ShowTables { namespace, like }
+            let schemas = match schema {
+                Some(name) => vec![scope.target_schema(&name)?.name],
+                None => scope.path_names(),
+            };
+            show(&tables_query(&schemas, like.as_deref()), scope).await?
         }
         Statement::Set(set) => Action::Set(set),
         Statement::Show(show) => Action::Show(show),
@@ -171,6 +174,30 @@ impl Scope {
         names::check_catalog(name.catalog.as_deref())?;
         self.namespace(&name.name)
     }
+}
+
+/// What is shown is a query over the system tables, which show each user what that user may see.
+async fn show(query: &str, scope: &Scope) -> Result<Action> {
+    Ok(Action::Query(resolve_query(parse_query(query)?, scope, 0).await?))
+}
+
+fn schemas_query(like: Option<&str>) -> String {
+    let like = like.map_or_else(String::new, |like| format!("WHERE schema_name LIKE {}", literal(like)));
+    format!("SELECT schema_name AS \"schema\" FROM information_schema.schemata {like} ORDER BY 1")
+}
+
+fn tables_query(schemas: &[String], like: Option<&str>) -> String {
+    let schemas: Vec<String> = schemas.iter().map(|schema| literal(schema)).collect();
+    let like = like.map_or_else(String::new, |like| format!("AND table_name LIKE {}", literal(like)));
+    format!(
+        "SELECT \"schema\", table_name AS \"table\", kind FROM system.tables \
+         WHERE \"schema\" IN ({}) {like} ORDER BY 1, 2",
+        schemas.join(", ")
+    )
+}
+
+fn literal(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "''"))
 }
 
 /// An Iceberg table at the statement's version; other relations cannot be written.

@@ -1,6 +1,8 @@
 //! Finding objects by name: the search path, and what to say when there is nothing of that name.
 
-use tarn_catalog::{LAKE, Namespace, Principal, Reader, Relation, RelationKind, Role};
+use tarn_catalog::access::Principal;
+use tarn_catalog::object::{Namespace, Relation, RelationKind, Role};
+use tarn_catalog::{LAKE, Reader};
 
 use crate::error::{Error, Result};
 use crate::sqlstate::SqlState;
@@ -45,7 +47,7 @@ pub(crate) enum Named {
     System { schema: String, name: String },
 }
 
-pub(crate) fn kind_word(relation: &Relation) -> &'static str {
+fn kind_word(relation: &Relation) -> &'static str {
     match relation.kind {
         RelationKind::Table => "table",
         RelationKind::External(_) => "external table",

@@ -10,7 +10,9 @@ use datafusion::sql::parser::Statement as EngineStatement;
 use datafusion::sql::resolve::resolve_table_references;
 use datafusion::sql::sqlparser::ast::{self, ObjectName, Query, TableFactor, VisitMut, VisitorMut};
 use futures::future::BoxFuture;
-use tarn_catalog::{ExternalTable, Principal, RelationKind, TableVersion, View};
+use tarn_catalog::TableVersion;
+use tarn_catalog::access::Principal;
+use tarn_catalog::object::{ExternalTable, RelationKind, View};
 
 use super::names::{Found, Named, Scope};
 use crate::error::{Error, Result};
