@@ -1,0 +1,55 @@
+//! The command behind `make test`, `make demo` and `make bench`: picks a runner and turns its result into an exit
+//! status. Everything it does lies in the library beside it.
+
+use clap::{Parser, Subcommand};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use tarn_conformance::tally::Tally;
+use tarn_conformance::{Result, attended, bench, demo, faults, slt};
+
+#[derive(Parser)]
+#[command(about = "Runs Tarn and looks at it from the outside")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run SQL scripts; all of conformance/slt when no path is given
+    Slt { paths: Vec<PathBuf> },
+    /// Run concurrent writers, kill the server again and again, and check what is left
+    Faults(faults::Options),
+    /// Run a program against a server of its own
+    WithServer(attended::Options),
+    /// From an empty folder to Iceberg tables, with the results printed
+    Demo(demo::Options),
+    /// TPC-H against DuckDB and plain DataFusion on the same files
+    Bench(bench::Options),
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    match run(Arguments::parse().command).await {
+        Ok(success) => ExitCode::from(u8::from(!success)),
+        Err(error) => {
+            eprintln!("conformance: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(command: Command) -> Result<bool> {
+    match command {
+        Command::Slt { paths } => slt::run_all(&paths).await.map(report),
+        Command::Faults(options) => faults::run(&options).await.map(report),
+        Command::WithServer(options) => attended::run(&options),
+        Command::Demo(options) => demo::run(&options).await.map(|()| true),
+        Command::Bench(options) => bench::run(&options).await.map(report),
+    }
+}
+
+fn report(tally: Tally) -> bool {
+    println!("{tally}");
+    tally.is_success()
+}

@@ -1,0 +1,90 @@
+#!/usr/bin/env bash
+# `make test`: everything CI runs, in the order in which a mistake is cheapest to find. Every step runs even when an
+# earlier one failed, except that nothing runs on a server that could not be built. The last line is the sum over the
+# steps, `N passed, N failed`; the exit status is 0 only when nothing failed.
+#
+# STEPS="slt faults" runs only those steps; KILLS=500 makes the fault run longer.
+set -uo pipefail
+cd "$(dirname "$0")/.."
+
+target=${CARGO_TARGET_DIR:-target}
+conformance=$target/debug/conformance
+logs=$(mktemp -d "${TMPDIR:-/tmp}/tarn-test.XXXXXX")
+kills=${KILLS:-50}
+steps=${STEPS:-format dependencies licences lint unit build slt psql pyiceberg s3 faults demo}
+passed=0
+failed=0
+failures=()
+
+# Runs one step and adds what its last `N passed, N failed` lines count; a step that prints none counts as one.
+step() {
+  local name=$1 status counted_passed counted_failed
+  shift
+  case " $steps " in *" $name "*) ;; *) return 0 ;; esac
+  echo "== $name: $*"
+  local started=$SECONDS
+  "$@" 2>&1 | tee "$logs/$name.log"
+  status=${PIPESTATUS[0]}
+  counted_passed=$(sum_of passed "$logs/$name.log")
+  counted_failed=$(sum_of failed "$logs/$name.log")
+  if [ $((counted_passed + counted_failed)) -eq 0 ]; then
+    if [ "$status" -eq 0 ]; then counted_passed=1; else counted_failed=1; fi
+  elif [ "$status" -ne 0 ] && [ "$counted_failed" -eq 0 ]; then
+    counted_failed=1
+  fi
+  passed=$((passed + counted_passed))
+  failed=$((failed + counted_failed))
+  [ "$counted_failed" -eq 0 ] && [ "$status" -eq 0 ] || failures+=("$name")
+  echo "== $name: $counted_passed passed, $counted_failed failed, $((SECONDS - started)) s"
+  echo
+}
+
+# The steps print `12 passed, 0 failed`, cargo test prints `test result: ok. 12 passed; 0 failed; ...` per binary.
+sum_of() {
+  grep -E '^([0-9]+ passed, [0-9]+ failed$|test result: )' "$2" |
+    grep -oE "[0-9]+ $1" | awk '{ sum += $1 } END { print sum + 0 }'
+}
+
+one_version_each() {
+  local crate versions wrong=0
+  for crate in arrow parquet datafusion object_store tonic sqlparser iceberg rocksdb; do
+    versions=$(cargo tree --workspace --prefix none --format '{p}' | awk -v crate="$crate" '$1 == crate { print $2 }' | sort -u | wc -l)
+    if [ "$versions" -gt 1 ]; then
+      echo "there are $versions versions of $crate in the tree; see cargo tree -i $crate"
+      wrong=1
+    fi
+  done
+  return $wrong
+}
+
+licences() {
+  if command -v cargo-deny >/dev/null 2>&1; then
+    cargo deny check
+  else
+    echo "cargo-deny is not installed: licences and advisories are not checked here (cargo install cargo-deny)"
+  fi
+}
+
+finish() {
+  rm -rf "$logs"
+  [ ${#failures[@]} -eq 0 ] || echo "failed steps: ${failures[*]}"
+  echo "$passed passed, $failed failed"
+  [ "$failed" -eq 0 ] && [ ${#failures[@]} -eq 0 ]
+  exit
+}
+
+step format cargo fmt --all --check
+step dependencies one_version_each
+step licences licences
+step lint cargo clippy --quiet --workspace --all-targets -- -D warnings
+step unit cargo test --workspace --no-fail-fast
+step build cargo build --workspace --bins
+case " ${failures[*]:-} " in *" build "*) finish ;; esac
+
+step slt "$conformance" slt
+step psql "$conformance" with-server conformance/clients/psql/run.sh
+step pyiceberg "$conformance" with-server conformance/clients/pyiceberg/run.sh
+step s3 conformance/clients/s3/run.sh "$target/debug/tarn"
+step faults "$conformance" faults --kills "$kills"
+step demo "$conformance" demo --exit
+finish
