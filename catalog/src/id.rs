@@ -56,6 +56,18 @@ impl std::fmt::Display for CommitSequence {
     }
 }
 
+/// One write to object storage: part of the name of every file that the write makes, so that the files of a write that
+/// never committed can be found and deleted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct WriteId(pub uuid::Uuid);
+
+impl std::fmt::Display for WriteId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.as_hyphenated().fmt(f)
+    }
+}
+
 /// The first id issued to a user's object; smaller ones are fixed (PostgreSQL's `FirstNormalObjectId`).
 pub const FIRST_NORMAL_ID: u64 = 16384;
 

@@ -8,6 +8,7 @@ mod error;
 pub mod iceberg;
 mod id;
 pub mod name;
+pub mod object;
 mod reader;
 mod secret;
 pub mod storage;
@@ -16,4 +17,5 @@ mod transaction;
 
 pub use error::{Error, ErrorKind, ObjectKind, Result};
 pub use id::*;
+pub use reader::TableVersion;
 pub use secret::Secret;

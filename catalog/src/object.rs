@@ -9,6 +9,19 @@ use serde::{Deserialize, Serialize};
 use crate::id::{CatalogId, NamespaceId, RelationId, RoleId};
 use crate::secret::Secret;
 
+/// A catalog as an object: what PostgreSQL calls a database.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Database {
+    pub id: CatalogId,
+    /// Exact name, case kept.
+    pub name: String,
+    pub owner: RoleId,
+    #[serde(default)]
+    pub comment: Option<String>,
+    /// Milliseconds since the Unix epoch.
+    pub created_at_ms: i64,
+}
+
 /// A namespace: what SQL calls a schema.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Namespace {

@@ -1,1 +1,28 @@
-//! 
+//! Iceberg tables: their metadata, snapshots and manifests, as the specification has them
+//! (<https://iceberg.apache.org/spec/>). It must never know a catalog key, a role or a query.
+//!
+//! ```text
+//! write.rs      what a statement hands over: files that exist already, and what they mean
+//! metadata.rs   the metadata.json of a new or replaced table
+//! snapshot.rs   a write and the table's head -> manifests, manifest list, metadata.json, new pointer
+//! manifest/     manifests read (live files, cached) and written (rolled, merged)
+//! summary.rs    the figures of a snapshot that other engines expect
+//! metrics/      bounds and counts of a data file, from the batches that go into it
+//! data_file.rs  the description of one data file
+//! location.rs   names of folders and files
+//! ```
+mod data_file;
+mod location;
+mod manifest;
+mod metadata;
+pub mod metrics;
+mod snapshot;
+mod summary;
+mod write;
+
+pub use data_file::{FileFacts, describe_file};
+pub use location::{data_file_location, default_location};
+pub use manifest::{LiveFile, live_files};
+pub use metadata::{NewTable, new_table, parse_metadata, pointer_to, replace_table};
+pub use snapshot::produce;
+pub use write::{Operation, Produced, TableWrite, Target};

@@ -1,0 +1,130 @@
+//! Writes manifests: as many as the entries need, none larger than a reader likes.
+
+use std::sync::Arc;
+
+use iceberg::spec::{
+    DataFile, FormatVersion, ManifestFile, ManifestWriter, ManifestWriterBuilder, PartitionSpec, SchemaRef,
+};
+
+use super::read::{LiveFile, data_file_bytes};
+use crate::error::{Error, ErrorKind, Result};
+use crate::iceberg::data_file::carried;
+use crate::iceberg::location::manifest_location;
+use crate::id::WriteId;
+use crate::storage::{Storage, TableStorage};
+
+/// A manifest is closed when it has this many entries, or about this many bytes (Iceberg's default target).
+const MANIFEST_ENTRIES_MAX: usize = 10_000;
+const MANIFEST_BYTES_MAX: usize = 8 << 20;
+/// The sequence number of an entry that takes the one its snapshot will get.
+const INHERITED: i64 = -1;
+
+/// One line of a manifest.
+#[derive(Debug)]
+pub enum Entry {
+    /// New in this snapshot.
+    Added(DataFile),
+    /// There before, and still there.
+    Existing(LiveFile),
+    /// There before, and gone with this snapshot.
+    Deleted(LiveFile),
+}
+
+impl Entry {
+    fn bytes(&self) -> usize {
+        match self {
+            Entry::Added(file) => data_file_bytes(file),
+            Entry::Existing(live) | Entry::Deleted(live) => data_file_bytes(&live.file),
+        }
+    }
+}
+
+/// Where the manifests of one snapshot go.
+#[derive(Debug)]
+pub struct ManifestOutput<'a> {
+    pub storage: &'a Arc<Storage>,
+    /// URL of the table's folder.
+    pub table: &'a str,
+    pub format_version: FormatVersion,
+    pub snapshot_id: i64,
+    pub write: WriteId,
+    /// Manifests begun so far; part of their names.
+    pub begun: usize,
+    /// URLs of all files that this commit has begun to write.
+    pub files: &'a mut Vec<String>,
+}
+
+impl ManifestOutput<'_> {
+    /// Writes entries of one partition spec, in their order.
+    pub async fn write(
+        &mut self,
+        schema: &SchemaRef,
+        spec: &PartitionSpec,
+        entries: Vec<Entry>,
+    ) -> Result<Vec<ManifestFile>> {
+        let mut written = Vec::new();
+        let mut open: Option<ManifestWriter> = None;
+        let (mut count, mut bytes) = (0, 0);
+        for entry in entries {
+            let size = entry.bytes();
+            if count == MANIFEST_ENTRIES_MAX || (count > 0 && bytes + size > MANIFEST_BYTES_MAX) {
+                written.extend(close(open.take()).await?);
+                (count, bytes) = (0, 0);
+            }
+            if open.is_none() {
+                open = Some(self.begin(schema, spec)?);
+            }
+            if let Some(writer) = &mut open {
+                add(writer, entry)?;
+            }
+            count += 1;
+            bytes += size;
+        }
+        written.extend(close(open).await?);
+        Ok(written)
+    }
+
+    fn begin(&mut self, schema: &SchemaRef, spec: &PartitionSpec) -> Result<ManifestWriter> {
+        use iceberg::io::Storage as _;
+        let url = manifest_location(self.table, self.snapshot_id, self.write, self.begun);
+        let output = TableStorage::new(self.storage.clone(), self.table).new_output(&url)?;
+        let builder =
+            ManifestWriterBuilder::new(output, Some(self.snapshot_id), schema.clone(), spec.clone());
+        let writer = match self.format_version {
+            FormatVersion::V1 => return Err(version_1_is_not_written()),
+            FormatVersion::V2 => builder.build_v2_data(),
+            FormatVersion::V3 => builder.build_v3_data(),
+        };
+        self.begun += 1;
+        self.files.push(url);
+        Ok(writer)
+    }
+}
+
+fn add(writer: &mut ManifestWriter, entry: Entry) -> Result<()> {
+    match entry {
+        Entry::Added(file) => writer.add_file(file, INHERITED)?,
+        Entry::Existing(live) => writer.add_existing_file(
+            carried(&live)?,
+            live.snapshot_id,
+            live.sequence_number,
+            Some(live.file_sequence_number),
+        )?,
+        Entry::Deleted(live) => {
+            writer.add_delete_file(carried(&live)?, live.sequence_number, Some(live.file_sequence_number))?;
+        }
+    }
+    Ok(())
+}
+
+async fn close(writer: Option<ManifestWriter>) -> Result<Option<ManifestFile>> {
+    match writer {
+        Some(writer) => Ok(Some(writer.write_manifest_file().await?)),
+        None => Ok(None),
+    }
+}
+
+pub fn version_1_is_not_written() -> Error {
+    Error::new(ErrorKind::Unsupported, "tables of Iceberg format version 1 are read and not written")
+        .with_hint("Create the table again with CREATE TABLE ... AS SELECT.")
+}
