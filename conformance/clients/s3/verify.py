@@ -8,6 +8,7 @@ PyIceberg then reads every table from the bucket with credentials of its own.
 """
 
 import json
+import logging
 import os
 import pathlib
 import signal
@@ -146,6 +147,7 @@ def check_second_engine(connection, endpoint):
 
 
 def main():
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)  # one line per request otherwise
     moto = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     moto.start()
     host, port = moto.get_host_and_port()

@@ -209,3 +209,21 @@ impl Stage {
         difference.map_or(Ok(()), |difference| Err(difference.into()))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_script_of_ours_can_be_read() {
+        let mut scripts = Vec::new();
+        collect_scripts(&Path::new(env!("CARGO_MANIFEST_DIR")).join("slt"), &mut scripts)
+            .expect("the folder is there");
+        assert!(scripts.len() > 10, "the walk over the scripts found almost nothing");
+        for path in scripts {
+            let text = std::fs::read_to_string(&path).expect("a script is text");
+            let parsed = Script::parse(&text);
+            assert!(parsed.is_ok(), "{}: {parsed:?}", path.display());
+        }
+    }
+}
