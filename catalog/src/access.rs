@@ -228,8 +228,9 @@ fn denied(requirement: &Requirement) -> Error {
         Need::Grantable(privilege) => error(format!("permission denied for {object}"))
             .with_detail(format!("This needs the privilege {privilege} WITH GRANT OPTION.")),
         Need::Ownership => error(format!("must be owner of {object}")),
-        Need::Superuser => error(format!("permission denied to {object}"))
-            .with_detail("Only a superuser may do this."),
+        Need::Superuser => {
+            error(format!("permission denied to {object}")).with_detail("Only a superuser may do this.")
+        }
         Need::CreateSchema => error(format!("permission denied to {object}"))
             .with_detail("Only roles with the attribute CREATESCHEMA may create schemas.")
             .with_hint("A superuser can give it: ALTER ROLE name CREATESCHEMA."),
@@ -274,8 +275,7 @@ mod tests {
             Need::Privilege(_) | Need::Grantable(_) | Need::Ownership => Some(ORDERS),
             Need::Superuser | Need::CreateSchema | Need::CreateRole => None,
         };
-        let requirement =
-            Requirement { on, owner: on.map(|_| owner), need, object: "table orders".into() };
+        let requirement = Requirement { on, owner: on.map(|_| owner), need, object: "table orders".into() };
         let answer = match decide(principal, &requirement, grants) {
             Ok(()) => "ok".to_owned(),
             Err(error) => {

@@ -1,1 +1,216 @@
-//!
+//! The catalog of a process: opens its store, hands out readers and transactions, commits, and keeps account of the
+//! files that writes leave behind. It must never know what a statement is. Next: `reader.rs`, `transaction.rs`.
+
+mod bootstrap;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use futures::TryStreamExt;
+use parking_lot::Mutex;
+
+use crate::commit::{self, Committer, IntentChange, Latches, Parts, Work, WriteIntent};
+use crate::env::Env;
+use crate::error::{Error, ErrorKind, Result};
+use crate::id::{CommitSequence, RoleId, WriteId};
+use crate::reader::Reader;
+use crate::storage::{Checked, Storage};
+use crate::store::{self, Memory, Rocks, Space, Store, keys, values};
+use crate::transaction::{Ids, Transaction};
+
+/// Where the catalog is and what it works with.
+#[derive(Debug)]
+pub struct Options {
+    /// The folder of everything; the catalog's own store is in `catalog` below it.
+    pub data_dir: PathBuf,
+    pub storage: Arc<Storage>,
+    /// URL of the folder for new tables, without a trailing slash.
+    pub warehouse: String,
+    pub env: Arc<dyn Env>,
+}
+
+/// What exists, who may, which version.
+#[derive(Debug)]
+pub struct Catalog {
+    parts: Parts,
+    warehouse: String,
+    ids: Arc<Ids>,
+    /// Intents found when the store was opened: their process is gone, and their commit did not happen.
+    leftover: Mutex<Vec<WriteIntent>>,
+}
+
+impl Catalog {
+    /// Opens the catalog in a data folder, or makes a new one. Reads the whole commit log to check it.
+    pub fn open(options: Options) -> Result<Arc<Catalog>> {
+        let store = Arc::new(Rocks::open(&options.data_dir.join("catalog"))?);
+        Catalog::with_store(store, options.storage, options.warehouse, options.env)
+    }
+
+    /// A catalog that is gone when it is dropped.
+    pub fn in_memory(storage: Arc<Storage>, warehouse: String, env: Arc<dyn Env>) -> Result<Arc<Catalog>> {
+        Catalog::with_store(Arc::new(Memory::new()), storage, warehouse, env)
+    }
+
+    fn with_store(
+        store: Arc<dyn Store>,
+        storage: Arc<Storage>,
+        warehouse: String,
+        env: Arc<dyn Env>,
+    ) -> Result<Arc<Catalog>> {
+        store::verify(store.as_ref())?;
+        let ids = Arc::new(Ids::starting_at(store.head().next_id));
+        let committer = Committer::new(store.clone(), env.clone(), ids.clone());
+        if store.head().sequence == CommitSequence(0) {
+            committer.submit_alone(bootstrap::first_commit(env.now_ms()))?;
+        }
+        let leftover = Mutex::new(read_intents(store.as_ref())?);
+        let parts = Parts { store, storage, env, latches: Latches::default(), committer };
+        Ok(Arc::new(Catalog { parts, warehouse, ids, leftover }))
+    }
+
+    /// The catalog as it is now.
+    pub fn reader(&self) -> Reader {
+        self.parts.reader()
+    }
+
+    /// The catalog as it was after a commit; as it is now if there was no such commit yet.
+    pub fn reader_at(&self, sequence: CommitSequence) -> Reader {
+        let at = sequence.min(self.parts.store.head().sequence);
+        Reader::new(self.parts.store.clone(), self.parts.storage.clone(), at)
+    }
+
+    /// Begins a transaction on the catalog as it is now.
+    pub fn begin(&self, principal: RoleId) -> Transaction {
+        Transaction::new(principal, self.reader(), self.ids.clone())
+    }
+
+    /// Makes a transaction's changes, all or none of them, and returns when they would survive a loss of power.
+    ///
+    /// An error of kind `OutcomeUnknown` says that it may have happened; every other error says that it did not. If
+    /// the caller stops waiting, it may or may not happen.
+    pub async fn commit(&self, transaction: Transaction) -> Result<CommitSequence> {
+        if transaction.is_empty() {
+            return Ok(transaction.reader().sequence());
+        }
+        commit::commit(&self.parts, transaction).await
+    }
+
+    pub fn storage(&self) -> &Arc<Storage> {
+        &self.parts.storage
+    }
+
+    pub fn env(&self) -> &Arc<dyn Env> {
+        &self.parts.env
+    }
+
+    /// URL of the folder for new tables, without a trailing slash.
+    pub fn warehouse(&self) -> &str {
+        &self.warehouse
+    }
+
+    /// To be called before the first file of a write: from now on, whatever happens, files below `location` whose names
+    /// contain the returned id are either committed or deleted.
+    pub async fn begin_write(&self, location: &str) -> Result<WriteId> {
+        let write = WriteId(self.parts.env.uuid());
+        let begun_at_ms = self.parts.env.now_ms();
+        let intent = WriteIntent { write, location: location.to_owned(), begun_at_ms, abandoned: false };
+        self.change_intent(IntentChange::Begin(intent)).await?;
+        Ok(write)
+    }
+
+    /// To be called when a write did not lead to a commit: deletes `files` and every other file of the write. If the
+    /// commit did happen, or may still have, nothing is deleted, so calling this once too often does no harm. What
+    /// cannot be deleted now is deleted by the next [`Catalog::sweep`].
+    pub async fn abandon_write(&self, write: WriteId, files: &[String]) {
+        if let Err(error) = self.try_abandon(write, files).await {
+            tracing::warn!(%error, %write, "the files of a failed write stay until the next start");
+        }
+    }
+
+    /// Deletes the files of writes that were under way when the process before this one ended, and returns how many.
+    /// To be called once, at start.
+    pub async fn sweep(&self) -> Result<usize> {
+        let leftover = std::mem::take(&mut *self.leftover.lock());
+        if leftover.is_empty() {
+            return Ok(0);
+        }
+        let pointers = self.reader().pointers()?;
+        let mut deleted = 0;
+        for intent in leftover {
+            let id = intent.write.to_string();
+            if let Some(pointer) = pointers.iter().find(|pointer| pointer.metadata_location.contains(&id)) {
+                tracing::error!(
+                    write = id,
+                    table = pointer.location,
+                    "a committed write is still marked as open"
+                );
+                continue;
+            }
+            match self.clean(&intent, &[]).await {
+                Ok(files) => deleted += files,
+                Err(error) => {
+                    tracing::warn!(%error, write = id, "the files of an unfinished write stay for now")
+                }
+            }
+        }
+        Ok(deleted)
+    }
+
+    async fn try_abandon(&self, write: WriteId, files: &[String]) -> Result<()> {
+        match self.change_intent(IntentChange::Abandon(write)).await {
+            // The write is finished, and its files are in use or gone.
+            Err(error) if error.kind == ErrorKind::Conflict => return Ok(()),
+            other => other?,
+        }
+        let Some(row) = self.parts.store.get(Space::Intent, &keys::intent(write), CommitSequence(0))? else {
+            return Ok(());
+        };
+        self.clean(&values::decode(&row.value)?, files).await?;
+        Ok(())
+    }
+
+    async fn change_intent(&self, change: IntentChange) -> Result<()> {
+        self.parts.committer.submit(Work::Intent(change), Vec::new()).await?;
+        Ok(())
+    }
+
+    /// Deletes the files that are known, then those that a listing finds, then the intent.
+    async fn clean(&self, intent: &WriteIntent, files: &[String]) -> Result<usize> {
+        let storage = &self.parts.storage;
+        for url in files {
+            storage.delete(&storage.guard().table_file(&intent.location, url)?).await?;
+        }
+        let folder = self.folder(&intent.location)?;
+        let id = intent.write.to_string();
+        let found: Vec<Checked> = storage
+            .list(&folder)
+            .try_filter_map(|(file, meta)| {
+                let is_ours = meta.location.filename().is_some_and(|name| name.contains(&id));
+                std::future::ready(Ok(is_ours.then_some(file)))
+            })
+            .try_collect()
+            .await?;
+        for file in &found {
+            storage.delete(file).await?;
+        }
+        self.change_intent(IntentChange::Remove(intent.write)).await?;
+        Ok(files.len() + found.len())
+    }
+
+    /// A table's folder: in the warehouse, or where its `LOCATION` put it.
+    fn folder(&self, location: &str) -> Result<Checked> {
+        let guard = self.parts.storage.guard();
+        guard.own(location).or_else(|_| guard.external_location(location))
+    }
+}
+
+fn read_intents(store: &dyn Store) -> Result<Vec<WriteIntent>> {
+    let rows = store.scan(Space::Intent, b"", None, usize::MAX, CommitSequence(0))?;
+    rows.iter()
+        .map(|(_, row)| values::decode(&row.value))
+        .collect::<Result<Vec<_>>>()
+        .map_err(|error| Error { hint: Some("Restore the data folder from a backup.".into()), ..error })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,1 +1,74 @@
-//!
+//! How a transaction becomes true: gather (write the new metadata files, read what the decision needs), decide (a pure
+//! function), write (one synced batch). Read `commit/gather.rs`, `commit/decide.rs` and `commit/group.rs` in this order.
+//! It must never run a query.
+
+mod decide;
+mod facts;
+mod gather;
+mod group;
+mod intent;
+mod latch;
+
+use std::sync::Arc;
+
+pub(crate) use group::{Committer, Prepared, Work};
+pub(crate) use intent::{IntentChange, WriteIntent};
+pub(crate) use latch::Latches;
+
+use crate::env::Env;
+use crate::error::{ErrorKind, Result};
+use crate::id::CommitSequence;
+use crate::reader::{Reader, remember};
+use crate::storage::Storage;
+use crate::store::Store;
+use crate::transaction::Transaction;
+
+/// What a commit works with.
+#[derive(Debug)]
+pub(crate) struct Parts {
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) storage: Arc<Storage>,
+    pub(crate) env: Arc<dyn Env>,
+    pub(crate) latches: Latches,
+    pub(crate) committer: Arc<Committer>,
+}
+
+impl Parts {
+    pub(crate) fn reader(&self) -> Reader {
+        Reader::new(self.store.clone(), self.storage.clone(), self.store.head().sequence)
+    }
+}
+
+/// Makes a transaction's changes, all or none of them. An error of kind `OutcomeUnknown` says that it may have happened;
+/// every other error says that it did not, and leaves none of the files that were written here.
+pub(crate) async fn commit(parts: &Parts, transaction: Transaction) -> Result<CommitSequence> {
+    let mut produced = gather::Produced::default();
+    let result = try_commit(parts, transaction, &mut produced).await;
+    match &result {
+        Ok(_) => {
+            for (location, metadata, json_bytes) in produced.parsed {
+                remember(&parts.storage, &location, metadata, json_bytes);
+            }
+        }
+        Err(error) if error.kind == ErrorKind::OutcomeUnknown => {}
+        Err(_) => produced.delete(&parts.storage).await,
+    }
+    result
+}
+
+async fn try_commit(
+    parts: &Parts,
+    mut transaction: Transaction,
+    produced: &mut gather::Produced,
+) -> Result<CommitSequence> {
+    let latches = parts.latches.lock(&gather::tables(&transaction)).await;
+    // Taken under the latches: nobody moves these tables until the answer is there.
+    let reader = parts.reader();
+    let moves = gather::produce_writes(parts, &reader, &transaction, produced).await?;
+    let base = transaction.reader().sequence();
+    let mut changes = std::mem::take(&mut transaction.changes);
+    changes.extend(moves);
+    let prepared =
+        Prepared { principal: transaction.principal, base, changes, unchanged: transaction.unchanged };
+    parts.committer.submit(Work::Commit(prepared), latches).await
+}

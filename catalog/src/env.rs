@@ -28,11 +28,13 @@ pub trait Env: Send + Sync + std::fmt::Debug {
 pub struct SystemEnv;
 
 impl Env for SystemEnv {
+    #[expect(clippy::disallowed_methods, reason = "this is the one place that asks the machine")]
     fn now_ms(&self) -> i64 {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
     }
 
+    #[expect(clippy::disallowed_methods, reason = "this is the one place that asks the machine")]
     fn random(&self, bytes: &mut [u8]) {
         rand::rng().fill_bytes(bytes);
     }

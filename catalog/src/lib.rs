@@ -1,21 +1,43 @@
 //! What exists, who may, which version, which files: the catalog of Tarn. No SQL, no query engine, no wire.
-pub mod access;
-mod catalog;
-mod change;
-mod commit;
-pub mod env;
-mod error;
-pub mod iceberg;
-mod id;
+//!
+//! Read in this order: `object.rs` says what there is, `change.rs` how it changes, `transaction.rs` and `commit.rs`
+//! how changes become true together, `reader.rs` how they are seen, `store/` how they are kept.
+
 pub mod name;
+
+mod id;
+
 pub mod object;
-mod reader;
-mod secret;
-pub mod storage;
-mod store;
+
+pub mod access;
+
+mod change;
+
 mod transaction;
 
+mod commit;
+
+mod reader;
+
+mod catalog;
+
+mod store;
+
+pub mod iceberg;
+
+pub mod storage;
+
+mod secret;
+
+pub mod env;
+
+mod error;
+
+pub use catalog::{Catalog, Options};
+pub use change::Change;
 pub use error::{Error, ErrorKind, ObjectKind, Result};
 pub use id::*;
-pub use reader::TableVersion;
+pub use reader::{Reader, TableVersion};
 pub use secret::Secret;
+pub use store::LogEntry;
+pub use transaction::Transaction;

@@ -52,11 +52,10 @@ pub async fn live_files(
 ) -> Result<Vec<LiveFile>> {
     let manifests = manifest_list(storage, metadata, snapshot_id).await?;
     let data = manifests_without_deletes(&manifests)?;
-    let decoded: Vec<Arc<Decoded>> = stream::iter(data)
-        .map(|manifest| decode(storage, metadata.location(), manifest))
-        .buffered(READS_AT_ONCE)
-        .try_collect()
-        .await?;
+    // Collected first: a closure that lives across the wait would keep the compiler from seeing that this is `Send`.
+    let reads: Vec<_> =
+        data.into_iter().map(|manifest| decode(storage, metadata.location(), manifest)).collect();
+    let decoded: Vec<Arc<Decoded>> = stream::iter(reads).buffered(READS_AT_ONCE).try_collect().await?;
     Ok(decoded.iter().flat_map(|manifest| manifest.live.iter().cloned()).collect())
 }
 

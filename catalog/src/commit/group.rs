@@ -1,0 +1,273 @@
+//! Group commit: commits that arrive while a batch is being synced wait in a queue and share the next one, so that the
+//! disk is asked once for all of them. Whoever finds nobody leading leads, on a thread that may block.
+//!
+//! ```text
+//! commit ─┐                         ┌─ decide 1 ─ decide 2 ─ decide 3 ─┐
+//! commit ─┼─> queue ─> leader takes ┤  (each sees the ones before it)  ├─ one synced batch ─> an answer to each
+//! commit ─┘                         └──────────────────────────────────┘
+//! ```
+//!
+//! It must never wait for an object store.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use parking_lot::Mutex;
+use tokio::sync::oneshot;
+
+use super::decide::{self, Moment};
+use super::facts::{Facts, Lookup};
+use super::intent::{self, IntentChange};
+use super::latch::Latch;
+use crate::change::Change;
+use crate::env::Env;
+use crate::error::{Error, ErrorKind, Result};
+use crate::id::{CommitSequence, RoleId};
+use crate::object::Securable;
+use crate::store::{Batch, Head, LogEntry, LogRow, Space, Store, Versioned, Write, keys};
+use crate::transaction::Ids;
+
+/// Commits that share a batch; more would make the first wait for the last.
+const GROUP_COMMITS_MAX: usize = 512;
+
+/// A transaction with everything known that can be known before its turn.
+#[derive(Debug)]
+pub struct Prepared {
+    pub principal: RoleId,
+    pub base: CommitSequence,
+    pub changes: Vec<Change>,
+    pub unchanged: Vec<Securable>,
+}
+
+#[derive(Debug)]
+pub enum Work {
+    Commit(Prepared),
+    Intent(IntentChange),
+}
+
+struct Job {
+    work: Work,
+    /// Held until the answer is known, even if nobody waits for it any more.
+    _latches: Vec<Latch>,
+    answer: oneshot::Sender<Result<CommitSequence>>,
+}
+
+#[derive(Default)]
+struct Queue {
+    jobs: VecDeque<Job>,
+    led: bool,
+}
+
+/// Writes commits, in groups, one group at a time.
+pub struct Committer {
+    store: Arc<dyn Store>,
+    env: Arc<dyn Env>,
+    ids: Arc<Ids>,
+    queue: Mutex<Queue>,
+}
+
+impl std::fmt::Debug for Committer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Committer").field("store", &self.store).finish_non_exhaustive()
+    }
+}
+
+impl Committer {
+    pub fn new(store: Arc<dyn Store>, env: Arc<dyn Env>, ids: Arc<Ids>) -> Arc<Committer> {
+        Arc::new(Committer { store, env, ids, queue: Mutex::default() })
+    }
+
+    /// Waits for its turn and for the disk. The work is done even if the caller stops waiting.
+    pub async fn submit(self: &Arc<Self>, work: Work, latches: Vec<Latch>) -> Result<CommitSequence> {
+        let (answer, answered) = oneshot::channel();
+        let lead = {
+            let mut queue = self.queue.lock();
+            queue.jobs.push_back(Job { work, _latches: latches, answer });
+            !std::mem::replace(&mut queue.led, true)
+        };
+        if lead {
+            let committer = self.clone();
+            tokio::task::spawn_blocking(move || Leader(committer).lead());
+        }
+        answered.await.unwrap_or_else(|_| Err(unknown("The server is stopping or met an error of its own.")))
+    }
+
+    /// Makes one commit on this thread, before anybody else can: for the first commit of a new catalog.
+    pub fn submit_alone(&self, prepared: Prepared) -> Result<CommitSequence> {
+        let mut group = Group::new(self.store.as_ref());
+        let sequence = self.decide(&mut group, Work::Commit(prepared))?;
+        self.store.apply(group.into_batch())?;
+        Ok(sequence)
+    }
+
+    fn process(&self, jobs: Vec<Job>) {
+        let mut group = Group::new(self.store.as_ref());
+        let mut decided = Vec::with_capacity(jobs.len());
+        for Job { work, _latches, answer } in jobs {
+            decided.push((self.decide(&mut group, work), _latches, answer));
+        }
+        // Refusals are answered after the write too: they may rest on a commit of the same group.
+        let written = if group.is_empty() { Ok(()) } else { self.store.apply(group.into_batch()) };
+        if let Err(error) = &written {
+            tracing::error!(%error, detail = error.detail, "a group of commits could not be written");
+        }
+        for (decision, _latches, answer) in decided {
+            let answered = match (&written, decision) {
+                (Ok(()), decision) => decision,
+                (Err(_), Err(refused)) => Err(refused),
+                (Err(error), Ok(_)) => Err(again(error)),
+            };
+            // Nobody listens to a caller that was cancelled; the commit stands all the same.
+            drop(answer.send(answered));
+        }
+    }
+
+    fn decide(&self, group: &mut Group<'_>, work: Work) -> Result<CommitSequence> {
+        match work {
+            Work::Commit(prepared) => self.decide_commit(group, &prepared),
+            Work::Intent(change) => {
+                let mut facts = group.gather(intent::lookups(&change))?;
+                intent::decide(&change, &mut facts)?;
+                group.add(facts);
+                Ok(group.head.sequence)
+            }
+        }
+    }
+
+    fn decide_commit(&self, group: &mut Group<'_>, prepared: &Prepared) -> Result<CommitSequence> {
+        let sequence = CommitSequence(group.head.sequence.0 + 1);
+        let moment = Moment { base: prepared.base, sequence };
+        let mut facts = group.gather(decide::lookups(&prepared.changes, &prepared.unchanged))?;
+        decide::decide(moment, &prepared.changes, &prepared.unchanged, &mut facts)?;
+        let changes = prepared.changes.iter().map(Change::logged).collect::<Result<Vec<_>>>()?;
+        let entry = LogEntry { sequence, at_ms: self.env.now_ms(), principal: prepared.principal, changes };
+        let (row, hash) = LogRow::chain(group.head.hash, &entry)?;
+        facts.set(Space::Log, keys::log(sequence), Some(row));
+        group.head = Head { sequence, hash, next_id: self.ids.next() };
+        group.add(facts);
+        Ok(sequence)
+    }
+}
+
+/// The one who works off the queue. If it panics, the next commit finds the place free and the waiting ones are told
+/// that their outcome is unknown.
+struct Leader(Arc<Committer>);
+
+impl Leader {
+    fn lead(self) {
+        loop {
+            let jobs: Vec<Job> = {
+                let mut queue = self.0.queue.lock();
+                let count = queue.jobs.len().min(GROUP_COMMITS_MAX);
+                if count == 0 {
+                    queue.led = false;
+                    return;
+                }
+                queue.jobs.drain(..count).collect()
+            };
+            self.0.process(jobs);
+        }
+    }
+}
+
+impl Drop for Leader {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let mut queue = self.0.queue.lock();
+            queue.led = false;
+            queue.jobs.clear();
+        }
+    }
+}
+
+/// The commits of one batch: the store as it will be after them.
+struct Group<'a> {
+    store: &'a dyn Store,
+    head: Head,
+    rows: BTreeMap<(Space, Vec<u8>), (Option<Bytes>, CommitSequence)>,
+    writes: Vec<Write>,
+}
+
+impl<'a> Group<'a> {
+    fn new(store: &'a dyn Store) -> Group<'a> {
+        Group { store, head: store.head(), rows: BTreeMap::new(), writes: Vec::new() }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.writes.is_empty()
+    }
+
+    fn into_batch(self) -> Batch {
+        Batch { head: self.head, writes: self.writes }
+    }
+
+    fn gather(&self, lookups: Vec<Lookup>) -> Result<Facts> {
+        let mut facts = Facts::default();
+        for lookup in lookups {
+            match lookup {
+                Lookup::Row(space, key) => {
+                    let row = self.get(space, &key)?;
+                    facts.add_row(space, key, row);
+                }
+                Lookup::Prefix(space, prefix, limit) => {
+                    let rows = self.scan(space, &prefix, limit)?;
+                    facts.add_prefix(space, prefix, rows);
+                }
+            }
+        }
+        Ok(facts)
+    }
+
+    fn get(&self, space: Space, key: &[u8]) -> Result<Option<Versioned>> {
+        match self.rows.get(&(space, key.to_vec())) {
+            Some((value, written_at)) => {
+                Ok(value.clone().map(|value| Versioned { value, written_at: *written_at }))
+            }
+            None => self.store.get(space, key, self.head.sequence),
+        }
+    }
+
+    fn scan(&self, space: Space, prefix: &[u8], limit: usize) -> Result<Vec<(Vec<u8>, Versioned)>> {
+        let ours: Vec<_> = self
+            .rows
+            .range((space, prefix.to_vec())..)
+            .take_while(|((of, key), _)| *of == space && key.starts_with(prefix))
+            .collect();
+        // Each of our rows may take one away from what the store has.
+        let enough = limit.saturating_add(ours.len());
+        let mut rows: BTreeMap<Vec<u8>, Versioned> =
+            self.store.scan(space, prefix, None, enough, self.head.sequence)?.into_iter().collect();
+        for ((_, key), (value, written_at)) in ours {
+            match value.clone() {
+                Some(value) => rows.insert(key.clone(), Versioned { value, written_at: *written_at }),
+                None => rows.remove(key),
+            };
+        }
+        Ok(rows.into_iter().take(limit).collect())
+    }
+
+    /// Makes what was decided part of the group.
+    fn add(&mut self, facts: Facts) {
+        for ((space, key), value) in facts.into_writes() {
+            let sequence = self.head.sequence;
+            self.rows.insert((space, key.clone()), (value.clone(), sequence));
+            self.writes.push(Write { space, key, value, sequence });
+        }
+    }
+}
+
+fn unknown(detail: &str) -> Error {
+    Error::new(ErrorKind::OutcomeUnknown, "the outcome of the commit is unknown").with_detail(detail)
+}
+
+/// The same error for another waiter.
+fn again(error: &Error) -> Error {
+    Error {
+        kind: error.kind,
+        message: error.message.clone(),
+        detail: error.detail.clone(),
+        hint: error.hint.clone(),
+        source: error.source.as_ref().map(|source| source.to_string().into()),
+    }
+}
