@@ -11,7 +11,7 @@ target=${CARGO_TARGET_DIR:-target}
 conformance=$target/debug/conformance
 logs=$(mktemp -d "${TMPDIR:-/tmp}/tarn-test.XXXXXX")
 kills=${KILLS:-50}
-steps=${STEPS:-format dependencies licences lint unit build slt psql pyiceberg s3 faults demo}
+steps=${STEPS:-format dependencies licences lint unit build slt operate psql drivers pyiceberg s3 faults demo}
 passed=0
 failed=0
 failures=()
@@ -90,7 +90,9 @@ step build cargo build --workspace --bins
 case " ${failures[*]:-} " in *" build "*) finish ;; esac
 
 step slt "$conformance" slt
+step operate "$conformance" operate
 step psql "$conformance" with-server conformance/clients/psql/run.sh
+step drivers "$conformance" with-server conformance/clients/drivers/run.sh
 step pyiceberg "$conformance" with-server conformance/clients/pyiceberg/run.sh
 step s3 conformance/clients/s3/run.sh "$target/debug/tarn"
 step faults "$conformance" faults --kills "$kills"

@@ -53,7 +53,7 @@ const BUILD: [&str; 5] = [
 ];
 
 const QUERIES: [&str; 4] = [
-    "SELECT table_name, kind, format_version, location FROM system.tables\n\
+    "SELECT table_name, kind, format_version, rows, bytes FROM system.tables\n\
      WHERE schema = 'shop' ORDER BY table_name",
     "SELECT region, count(*) AS lines, round(sum(revenue), 2) AS revenue FROM shop.sales\n\
      GROUP BY region ORDER BY revenue DESC",

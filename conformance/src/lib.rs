@@ -11,6 +11,7 @@ pub mod client;
 pub mod demo;
 pub mod faults;
 pub mod fixtures;
+pub mod operate;
 pub mod server;
 pub mod shown;
 pub mod slt;

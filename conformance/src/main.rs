@@ -5,7 +5,7 @@ use clap::{Parser, Subcommand};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use tarn_conformance::tally::Tally;
-use tarn_conformance::{Result, attended, bench, demo, faults, slt};
+use tarn_conformance::{Result, attended, bench, demo, faults, operate, slt};
 
 #[derive(Parser)]
 #[command(about = "Runs Tarn and looks at it from the outside")]
@@ -20,15 +20,25 @@ enum Command {
     Slt { paths: Vec<PathBuf> },
     /// Run concurrent writers, kill the server again and again, and check what is left
     Faults(faults::Options),
+    /// Start, stop, watch and mistreat the process
+    Operate,
     /// Run a program against a server of its own
     WithServer(attended::Options),
     /// From an empty folder to Iceberg tables, with the results printed
     Demo(demo::Options),
+    /// Write the files of TPC-H that the benchmark reads
+    Generate {
+        #[arg(long, default_value_t = 1.0)]
+        scale: f64,
+        #[arg(long, default_value = "bench-data")]
+        folder: PathBuf,
+    },
     /// TPC-H against DuckDB and plain DataFusion on the same files
     Bench(bench::Options),
 }
 
-#[tokio::main]
+// The runners start processes and wait for them on these threads, while connections need threads to go on.
+#[tokio::main(worker_threads = 8)]
 async fn main() -> ExitCode {
     match run(Arguments::parse().command).await {
         Ok(success) => ExitCode::from(u8::from(!success)),
@@ -43,8 +53,14 @@ async fn run(command: Command) -> Result<bool> {
     match command {
         Command::Slt { paths } => slt::run_all(&paths).await.map(report),
         Command::Faults(options) => faults::run(&options).await.map(report),
+        Command::Operate => operate::run().await.map(report),
         Command::WithServer(options) => attended::run(&options),
         Command::Demo(options) => demo::run(&options).await.map(|()| true),
+        Command::Generate { scale, folder } => {
+            let files = bench::generate(&folder, scale).await?;
+            println!("{}", files.display());
+            Ok(true)
+        }
         Command::Bench(options) => bench::run(&options).await.map(report),
     }
 }

@@ -88,8 +88,17 @@ impl Server {
 
     /// SIGTERM, as a service manager would; an error when the process does not end in time or ends badly.
     pub fn terminate(&mut self) -> Result<()> {
+        self.ask_to_end()?;
+        self.wait_for_end()
+    }
+
+    pub fn ask_to_end(&self) -> Result<()> {
         // The standard library sends only SIGKILL, and this crate holds no unsafe code; kill(1) is everywhere.
         Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status()?;
+        Ok(())
+    }
+
+    pub fn wait_for_end(&mut self) -> Result<()> {
         let started = Instant::now();
         while started.elapsed() < STOP_MAX {
             if let Some(status) = self.child.try_wait()? {

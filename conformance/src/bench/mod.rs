@@ -74,7 +74,7 @@ pub async fn run(options: &Options) -> Result<Tally> {
 }
 
 /// Writes the files once; a mark says that all of them are there. Gives their folder.
-async fn generate(folder: &Path, scale: f64) -> Result<PathBuf> {
+pub async fn generate(folder: &Path, scale: f64) -> Result<PathBuf> {
     let files = folder.join(format!("tpch-sf{scale}"));
     let mark = files.join("complete");
     if mark.exists() {

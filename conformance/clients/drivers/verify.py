@@ -1,0 +1,184 @@
+"""Parameters, prepared statements, pipelines, transactions and errors through three drivers. The server is the one
+named by TARN_HOST and TARN_PORT; every check has its own statement and says what it got."""
+
+import asyncio
+import datetime
+import decimal
+import os
+import threading
+import time
+import uuid
+
+import asyncpg
+import pg8000.dbapi
+import psycopg
+
+HOST, PORT = os.environ["TARN_HOST"], int(os.environ["TARN_PORT"])
+UTC = datetime.timezone.utc
+passed = failed = 0
+
+# Every type once: its name in SQL and a value.
+VALUES = {
+    "boolean": True,
+    "smallint": -7,
+    "integer": 2147483647,
+    "bigint": -9223372036854775808,
+    "real": 1.5,
+    "double precision": -2.25e300,
+    "numeric(20,4)": decimal.Decimal("1234567890.1234"),
+    "text": "zwölf ☃ ' \\",
+    "date": datetime.date(2026, 2, 28),
+    "time": datetime.time(23, 59, 59, 999999),
+    "timestamp": datetime.datetime(2026, 2, 28, 23, 59, 59, 999999),
+    "timestamptz": datetime.datetime(1969, 12, 31, 23, 59, 59, tzinfo=UTC),
+    "bytea": b"\x00\xff'\\",
+    "uuid": uuid.UUID("123e4567-e89b-12d3-a456-426614174000"),
+}
+
+
+def check(name, got, expected):
+    global passed, failed
+    if got == expected:
+        passed += 1
+    else:
+        failed += 1
+        print(f"  {name}: got {got!r}, expected {expected!r}")
+
+
+def attempt(name, work):
+    """Runs one check that must not raise."""
+    global failed
+    try:
+        work()
+    except Exception as error:
+        failed += 1
+        print(f"  {name}: {type(error).__name__}: {error}")
+
+
+def state(work):
+    """The SQLSTATE that a piece of work ends with."""
+    try:
+        work()
+    except psycopg.Error as error:
+        return error.sqlstate
+    return None
+
+
+def connect():
+    return psycopg.connect(host=HOST, port=PORT, user="tarn", dbname="lake", autocommit=True)
+
+
+def psycopg_types():
+    connection = connect()
+    for binary in (False, True):
+        for sql_type, value in VALUES.items():
+            name = f"psycopg {'binary' if binary else 'text'} {sql_type}"
+            cursor = connection.cursor(binary=binary)
+            place = "%b" if binary else "%t"
+
+            def ask():
+                cursor.execute(f"SELECT {place}::{sql_type} AS v, NULL::{sql_type}", (value,))
+                check(name, cursor.fetchone(), (value, None))
+
+            attempt(name, ask)
+        cursor = connection.cursor(binary=binary)
+        attempt("psycopg array", lambda: check(
+            "psycopg array", cursor.execute("SELECT ARRAY['a', 'b c', NULL], ARRAY[1, 2]::bigint[]").fetchone(),
+            (["a", "b c", None], [1, 2])))
+
+
+def psycopg_tables():
+    connection = connect()
+    connection.execute("CREATE TABLE drivers (id bigint, name text, price numeric(10,2), on_day date)")
+    with connection.cursor() as cursor:
+        cursor.executemany(
+            "INSERT INTO drivers VALUES (%s, %s, %s, %s)",
+            [(n, f"name {n}", decimal.Decimal(n) / 4, datetime.date(2026, 1, n)) for n in range(1, 9)],
+        )
+    rows = connection.execute("SELECT id, price FROM drivers WHERE id > %s ORDER BY id LIMIT %s", (6, 5)).fetchall()
+    check("psycopg insert and select", rows, [(7, decimal.Decimal("1.75")), (8, decimal.Decimal("2.00"))])
+    for n in range(1, 9):  # psycopg names the statement after five runs
+        row = connection.execute("SELECT name FROM drivers WHERE id = %s AND on_day < %s", (n, "2026-02-01")).fetchone()
+        check(f"psycopg prepared, run {n}", row, (f"name {n}",))
+    row = connection.execute("SELECT count(*) FROM drivers WHERE id = ANY(%s)", ([1, 2, 99],)).fetchone()
+    check("psycopg = ANY", row, (2,))
+    cursor = connection.execute("SELECT id, name FROM drivers WHERE false")
+    check("psycopg columns of no rows", [column.name for column in cursor.description], ["id", "name"])
+
+
+def psycopg_errors():
+    connection = connect()
+    check("psycopg wrong value", state(lambda: connection.execute("SELECT %s::bigint", ("abc",))), "22P02")
+    check("psycopg unknown table", state(lambda: connection.execute("SELECT * FROM nothing WHERE id = %s", (1,))), "42P01")
+    check("psycopg goes on", connection.execute("SELECT 1").fetchone(), (1,))
+    connection.autocommit = False
+    check("psycopg in a transaction", state(lambda: connection.execute("SELECT 1 / 0")), "22012")
+    check("psycopg aborted", state(lambda: connection.execute("SELECT 1")), "25P02")
+    connection.rollback()
+    check("psycopg after rollback", connection.execute("SELECT 2").fetchone(), (2,))
+    connection.commit()
+
+
+def psycopg_pipeline():
+    connection = connect()
+    with connection.pipeline():
+        cursors = [connection.execute("SELECT %s::bigint * 2", (n,)) for n in range(20)]
+    check("psycopg pipeline", [cursor.fetchone()[0] for cursor in cursors], [n * 2 for n in range(20)])
+
+
+def psycopg_cancel():
+    connection = connect()
+    threading.Timer(0.5, connection.cancel).start()
+    started = time.monotonic()
+    slow = "SELECT count(*) FROM generate_series(1, 100000) a(x), generate_series(1, 10000000) b(y) WHERE x * y % 7 = 3"
+    check("psycopg cancel", state(lambda: connection.execute(slow)), "57014")
+    check("psycopg cancel is prompt", time.monotonic() - started < 10, True)
+    check("psycopg after cancel", connection.execute("SELECT 1").fetchone(), (1,))
+
+
+def psycopg_stream():
+    connection = connect()
+    total = sum(row[0] for row in connection.cursor().stream("SELECT value FROM generate_series(1, 20000) AS g(value)"))
+    check("psycopg stream", total, 200010000)
+
+
+async def asyncpg_all():
+    connection = await asyncpg.connect(host=HOST, port=PORT, user="tarn", database="lake")
+    for sql_type, value in VALUES.items():
+        try:
+            check(f"asyncpg {sql_type}", await connection.fetchval(f"SELECT $1::{sql_type}", value), value)
+        except Exception as error:
+            check(f"asyncpg {sql_type}", f"{type(error).__name__}: {error}", value)
+    statement = await connection.prepare("SELECT value, $1::text FROM generate_series(1, $2::bigint) AS g(value)")
+    check("asyncpg prepared", len(await statement.fetch("x", 100)), 100)
+    check("asyncpg prepared again", len(await statement.fetch("y", 3)), 3)
+    async with connection.transaction():
+        count = 0
+        async for _ in connection.cursor("SELECT value FROM generate_series(1, 250) AS g(value)", prefetch=100):
+            count += 1
+        check("asyncpg cursor in portions", count, 250)
+    check("asyncpg list", await connection.fetchval("SELECT ARRAY[1, 2, NULL]::bigint[]"), [1, 2, None])
+    await connection.close()
+
+
+def pg8000_all():
+    connection = pg8000.dbapi.connect(host=HOST, port=PORT, user="tarn", database="lake")
+    cursor = connection.cursor()
+    cursor.execute("SELECT %s::bigint + 1, %s::text, %s::date", (41, "x", datetime.date(2026, 1, 1)))
+    check("pg8000 parameters", list(cursor.fetchone()), [42, "x", datetime.date(2026, 1, 1)])
+    cursor.execute("SELECT count(*) FROM drivers")
+    check("pg8000 count", list(cursor.fetchone()), [8])
+    connection.commit()
+    connection.close()
+
+
+def main():
+    for work in (psycopg_types, psycopg_tables, psycopg_errors, psycopg_pipeline, psycopg_cancel, psycopg_stream):
+        attempt(work.__name__, work)
+    attempt("asyncpg", lambda: asyncio.run(asyncpg_all()))
+    attempt("pg8000", pg8000_all)
+    print(f"{passed} passed, {failed} failed")
+    raise SystemExit(0 if passed and not failed else 1)
+
+
+main()
