@@ -5,7 +5,7 @@
 use crate::server::{Launch, Server};
 use crate::shown::{self, Progress};
 use crate::tpch::{Format, Slice, Table};
-use crate::{Result, client};
+use crate::{Result, client, tpch};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use tokio_postgres::Client;
@@ -119,6 +119,7 @@ fn fresh_folder(folder: &Path) -> Result<PathBuf> {
 
 async fn land(landing: &Path, scale: f64) -> Result<()> {
     println!("Raw files of TPC-H at scale {scale}, in {}:\n", landing.display());
+    Progress::new("  the text of TPC-H", None).show(tokio::task::spawn_blocking(tpch::prepare)).await?;
     for (table, format, name) in DELIVERIES {
         let parts: Vec<_> = DELIVERIES.iter().filter(|(other, _, _)| *other == table).collect();
         let part = parts.iter().position(|(_, _, other)| *other == name).unwrap_or(0);

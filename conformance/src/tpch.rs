@@ -40,6 +40,11 @@ pub const TABLES: [Table; 8] = [
     Table::LineItem,
 ];
 
+/// Makes the text that all comments are cut from, which takes seconds; without it the first table would.
+pub fn prepare() {
+    tpchgen::text::TextPool::get_or_init_default();
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
     Parquet,

@@ -14,7 +14,7 @@ use crate::server::{Launch, Server};
 use crate::shown::Progress;
 use crate::tally::Tally;
 use crate::tpch::{Format, Slice, TABLES, Table};
-use crate::{Result, client};
+use crate::{Result, client, tpch};
 use engines::{DataFusion, DuckDb, Engine, Tarn};
 use report::{Measured, Report};
 use std::path::{Path, PathBuf};
@@ -80,6 +80,7 @@ pub async fn generate(folder: &Path, scale: f64) -> Result<PathBuf> {
     if mark.exists() {
         return Ok(files);
     }
+    Progress::new("generating the text", None).show(tokio::task::spawn_blocking(tpch::prepare)).await?;
     for table in TABLES {
         let parts = if matches!(table, Table::LineItem | Table::Orders) { PARTS_OF_LARGE } else { 1 };
         let target = files.join(table.name());
