@@ -1,1 +1,29 @@
-//! 
+//! Iceberg data as DataFusion sees it: tables are scanned and written here, and nothing is committed. It must never
+//! know a statement, a role or the catalog's store.
+//!
+//! ```text
+//! read:   scan -> bounds, prune (which files) -> statistics (what is promised) -> footer (readers, cached)
+//! write:  writer -> conform (types, NOT NULL) -> partition (split) -> fanout (files) -> data_file -> row_group
+//! both:   schema (Iceberg and Arrow columns), store (object stores for DataFusion)
+//! ```
+mod bounds;
+mod conform;
+mod data_file;
+mod fanout;
+mod footer;
+mod partition;
+mod progress;
+mod properties;
+mod prune;
+mod row_group;
+mod scan;
+mod schema;
+mod statistics;
+mod store;
+mod writer;
+
+pub use progress::WriteProgress;
+pub use scan::IcebergTable;
+pub use schema::{arrow_schema, iceberg_schema};
+pub use store::StoreRegistry;
+pub use writer::write_files;

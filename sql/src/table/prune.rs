@@ -1,0 +1,182 @@
+//! Leaves out the files that cannot hold a row a query wants, before any of them is opened: DataFusion evaluates the
+//! predicate once over arrays with one entry per file. A partition is turned into a range of its source column
+//! (`bounds.rs`), so the predicate needs no projection and every file may have a partition spec of its own.
+//! It must never read a file. Next: `scan.rs`, which calls it.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, UInt64Array};
+use arrow::datatypes::{Int32Type, SchemaRef};
+use datafusion::common::pruning::PruningStatistics;
+use datafusion::common::{Column, ScalarValue};
+use datafusion::physical_expr::PhysicalExpr;
+use datafusion::physical_optimizer::pruning::PruningPredicate;
+use iceberg::spec::{DataFile, Literal, PartitionSpecRef, PrimitiveLiteral, Transform};
+use iceberg::transform::create_transform_function;
+
+use super::bounds::{BoundColumn, ValueRange};
+
+/// One data file and the partition spec it was written under.
+#[derive(Debug, Clone)]
+pub(crate) struct SpecifiedFile {
+    pub file: Arc<DataFile>,
+    pub spec: PartitionSpecRef,
+}
+
+/// For each file, whether it may hold a row for which `predicate` is true. A predicate that cannot be turned into
+/// one over ranges leaves every file in.
+pub(crate) fn may_match(
+    predicate: &Arc<dyn PhysicalExpr>,
+    schema: &SchemaRef,
+    columns: &HashMap<String, BoundColumn>,
+    files: &[SpecifiedFile],
+) -> Vec<bool> {
+    let all = || vec![true; files.len()];
+    let Ok(pruning) = PruningPredicate::try_new(Arc::clone(predicate), Arc::clone(schema)) else {
+        return all();
+    };
+    if pruning.always_true() {
+        return all();
+    }
+    match pruning.prune(&FileStatistics { columns, files }) {
+        Ok(kept) => kept,
+        Err(error) => {
+            tracing::debug!(%error, "files could not be pruned");
+            all()
+        }
+    }
+}
+
+/// The files as DataFusion's pruning sees them: one container each.
+struct FileStatistics<'a> {
+    columns: &'a HashMap<String, BoundColumn>,
+    files: &'a [SpecifiedFile],
+}
+
+impl FileStatistics<'_> {
+    fn ranges(&self, column: &BoundColumn) -> Vec<ValueRange> {
+        self.files.iter().map(|file| column.range(&file.file, &file.spec)).collect()
+    }
+
+    /// One end of each file's range as an array; nothing when no file has it.
+    fn ends(&self, column: &Column, end: impl Fn(ValueRange) -> Option<ScalarValue>) -> Option<ArrayRef> {
+        let column = self.columns.get(column.name())?;
+        let ends: Vec<Option<ScalarValue>> = self.ranges(column).into_iter().map(end).collect();
+        if ends.iter().all(Option::is_none) {
+            return None;
+        }
+        let unknown = ScalarValue::try_new_null(&column.arrow).ok()?;
+        ScalarValue::iter_to_array(ends.into_iter().map(|end| end.unwrap_or_else(|| unknown.clone()))).ok()
+    }
+}
+
+impl PruningStatistics for FileStatistics<'_> {
+    fn min_values(&self, column: &Column) -> Option<ArrayRef> {
+        self.ends(column, |range| range.lower)
+    }
+
+    fn max_values(&self, column: &Column) -> Option<ArrayRef> {
+        self.ends(column, |range| range.upper)
+    }
+
+    fn num_containers(&self) -> usize {
+        self.files.len()
+    }
+
+    fn null_counts(&self, column: &Column) -> Option<ArrayRef> {
+        let column = self.columns.get(column.name())?;
+        let nulls = |file: &SpecifiedFile| file.file.null_value_counts().get(&column.id).copied();
+        Some(Arc::new(self.files.iter().map(nulls).collect::<UInt64Array>()))
+    }
+
+    fn row_counts(&self) -> Option<ArrayRef> {
+        let rows = |file: &SpecifiedFile| Some(file.file.record_count());
+        Some(Arc::new(self.files.iter().map(rows).collect::<UInt64Array>()))
+    }
+
+    /// For long IN lists, which have no range worth looking at, and for bucket partitions, which have no order.
+    fn contained(&self, column: &Column, values: &HashSet<ScalarValue>) -> Option<BooleanArray> {
+        let column = self.columns.get(column.name())?;
+        let wanted = WantedValues::new(column, values)?;
+        let mut buckets = HashMap::new();
+        let contained = |file: &SpecifiedFile| wanted.contained(column, file, &mut buckets);
+        Some(self.files.iter().map(contained).collect())
+    }
+}
+
+/// The values that a predicate compares a column with, in order.
+struct WantedValues {
+    sorted: Vec<ScalarValue>,
+}
+
+/// The buckets that some wanted value falls into, by the number of buckets; `None` when they cannot be computed.
+type Buckets = HashMap<u32, Option<HashSet<i32>>>;
+
+impl WantedValues {
+    fn new(column: &BoundColumn, values: &HashSet<ScalarValue>) -> Option<WantedValues> {
+        let comparable = |value: &ScalarValue| value.data_type() == column.arrow && !value.is_null();
+        if !values.iter().all(comparable) {
+            return None;
+        }
+        let mut sorted: Vec<ScalarValue> = values.iter().cloned().collect();
+        sorted.sort_by(|a, b| a.partial_cmp(b).unwrap_or(std::cmp::Ordering::Equal));
+        Some(WantedValues { sorted })
+    }
+
+    /// False when the file has none of the values, true when it has nothing else, `None` when neither is known.
+    fn contained(&self, column: &BoundColumn, file: &SpecifiedFile, buckets: &mut Buckets) -> Option<bool> {
+        let range = column.range(&file.file, &file.spec);
+        if !self.any_within(&range) || !self.any_in_bucket(column, file, buckets) {
+            return Some(false);
+        }
+        let only = range.lower.is_some() && range.lower == range.upper;
+        let nulls = file.file.null_value_counts().get(&column.id).copied();
+        // A range of one value may be a truncated text, which stands for longer ones too.
+        let exact = !matches!(range.lower, Some(ScalarValue::Utf8(_) | ScalarValue::Utf8View(_)))
+            && !matches!(range.lower, Some(ScalarValue::Binary(_) | ScalarValue::BinaryView(_)));
+        (only && exact && nulls == Some(0)).then_some(true)
+    }
+
+    fn any_within(&self, range: &ValueRange) -> bool {
+        let first = match &range.lower {
+            Some(lower) => self.sorted.partition_point(|value| value < lower),
+            None => 0,
+        };
+        match (self.sorted.get(first), &range.upper) {
+            (None, _) => false,
+            (Some(_), None) => true,
+            (Some(value), Some(upper)) => value <= upper,
+        }
+    }
+
+    fn any_in_bucket(&self, column: &BoundColumn, file: &SpecifiedFile, buckets: &mut Buckets) -> bool {
+        let fields = file.spec.fields().iter().zip(file.file.partition().iter());
+        for (field, value) in fields.filter(|(field, _)| field.source_id == column.id) {
+            let Transform::Bucket(count) = field.transform else {
+                continue;
+            };
+            let wanted = buckets.entry(count).or_insert_with(|| self.buckets(count));
+            let Some(wanted) = wanted else {
+                continue;
+            };
+            match value {
+                Some(Literal::Primitive(PrimitiveLiteral::Int(bucket))) if !wanted.contains(bucket) => {
+                    return false;
+                }
+                // The bucket of NULL holds no value at all.
+                None => return false,
+                _ => {}
+            }
+        }
+        true
+    }
+
+    fn buckets(&self, count: u32) -> Option<HashSet<i32>> {
+        let function = create_transform_function(&Transform::Bucket(count)).ok()?;
+        let values = ScalarValue::iter_to_array(self.sorted.iter().cloned()).ok()?;
+        let buckets = function.transform(values).ok()?;
+        let buckets = buckets.as_primitive_opt::<Int32Type>()?;
+        (buckets.null_count() == 0).then(|| buckets.values().iter().copied().collect())
+    }
+}

@@ -1,0 +1,89 @@
+//! What the optimizer is told about a file. It answers COUNT, MIN and MAX from figures that are called exact, and
+//! the Parquet reader replaces a column by a constant on their word (trap T4), so a figure is exact only when it is
+//! a promise; everything else is an estimate or absent. It must never read a file. Next: `scan.rs`.
+
+use arrow::datatypes::{Schema, SchemaRef};
+use datafusion::common::stats::Precision;
+use datafusion::common::{ColumnStatistics, ScalarValue, Statistics};
+use iceberg::spec::{DataFile, PrimitiveType};
+
+use super::bounds::{BoundColumn, ValueRange};
+
+/// The statistics of one file over the whole table schema. Columns that are not in `wanted` stay unknown, so that a
+/// wide table costs what a query reads of it. Files with deletes never get here: the scan refuses them.
+pub(crate) fn file_statistics(file: &DataFile, schema: &SchemaRef, wanted: &[WantedColumn]) -> Statistics {
+    let mut statistics = Statistics::new_unknown(schema);
+    let rows = usize::try_from(file.record_count()).unwrap_or(usize::MAX);
+    statistics.num_rows = Precision::Exact(rows);
+    for column in wanted {
+        if let Some(slot) = statistics.column_statistics.get_mut(column.position) {
+            *slot = column.statistics(file, schema, rows);
+        }
+    }
+    statistics
+}
+
+/// A column that a query reads.
+pub(crate) struct WantedColumn {
+    /// Where it is in the table's schema.
+    pub position: usize,
+    pub id: i32,
+    /// What its bounds mean; nested columns have none.
+    pub bounds: Option<BoundColumn>,
+}
+
+impl WantedColumn {
+    fn statistics(&self, file: &DataFile, schema: &Schema, rows: usize) -> ColumnStatistics {
+        let mut statistics = ColumnStatistics::new_unknown();
+        statistics.byte_size = self.byte_size(file, schema, rows);
+        let Some(bounds) = &self.bounds else {
+            return statistics;
+        };
+        if let Some(nulls) =
+            file.null_value_counts().get(&self.id).and_then(|nulls| usize::try_from(*nulls).ok())
+        {
+            statistics.null_count = Precision::Exact(nulls);
+        }
+        let ValueRange { lower, upper } = bounds.bounds(file);
+        statistics.min_value = promise(&bounds.iceberg, lower);
+        statistics.max_value = promise(&bounds.iceberg, upper);
+        statistics
+    }
+
+    /// Only an estimate for what has no fixed width: the size on disk is the one figure a manifest has.
+    fn byte_size(&self, file: &DataFile, schema: &Schema, rows: usize) -> Precision<usize> {
+        let width = schema.fields().get(self.position).and_then(|field| field.data_type().primitive_width());
+        match (width, file.column_sizes().get(&self.id)) {
+            (Some(width), _) => Precision::Exact(width.saturating_mul(rows)),
+            (None, Some(size)) => usize::try_from(*size).map(Precision::Inexact).unwrap_or(Precision::Absent),
+            (None, None) => Precision::Absent,
+        }
+    }
+}
+
+/// How much a bound may be trusted: text and bytes are truncated by most writers, and a bound of zero does not say
+/// which of the two floating zeros is in the file.
+fn promise(data_type: &PrimitiveType, bound: Option<ScalarValue>) -> Precision<ScalarValue> {
+    let Some(bound) = bound else {
+        return Precision::Absent;
+    };
+    match data_type {
+        PrimitiveType::String | PrimitiveType::Binary | PrimitiveType::Fixed(_) | PrimitiveType::Uuid => {
+            Precision::Inexact(bound)
+        }
+        PrimitiveType::Float | PrimitiveType::Double => match bound {
+            ScalarValue::Float32(Some(0.0)) | ScalarValue::Float64(Some(0.0)) => Precision::Inexact(bound),
+            _ => Precision::Exact(bound),
+        },
+        PrimitiveType::Boolean
+        | PrimitiveType::Int
+        | PrimitiveType::Long
+        | PrimitiveType::Decimal { .. }
+        | PrimitiveType::Date
+        | PrimitiveType::Time
+        | PrimitiveType::Timestamp
+        | PrimitiveType::Timestamptz
+        | PrimitiveType::TimestampNs
+        | PrimitiveType::TimestamptzNs => Precision::Exact(bound),
+    }
+}
