@@ -6,7 +6,6 @@ mod bootstrap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use futures::TryStreamExt;
 use parking_lot::Mutex;
 
 use crate::commit::{self, Committer, IntentChange, Latches, Parts, Work, WriteIntent};
@@ -82,6 +81,11 @@ impl Catalog {
     /// Begins a transaction on the catalog as it is now.
     pub fn begin(&self, principal: RoleId) -> Transaction {
         Transaction::new(principal, self.reader(), self.ids.clone())
+    }
+
+    /// Begins a transaction on the version that was read to make it.
+    pub fn begin_at(&self, reader: Reader, principal: RoleId) -> Transaction {
+        Transaction::new(principal, reader, self.ids.clone())
     }
 
     /// Makes a transaction's changes, all or none of them, and returns when they would survive a loss of power.
@@ -181,20 +185,9 @@ impl Catalog {
             storage.delete(&storage.guard().table_file(&intent.location, url)?).await?;
         }
         let folder = self.folder(&intent.location)?;
-        let id = intent.write.to_string();
-        let found: Vec<Checked> = storage
-            .list(&folder)
-            .try_filter_map(|(file, meta)| {
-                let is_ours = meta.location.filename().is_some_and(|name| name.contains(&id));
-                std::future::ready(Ok(is_ours.then_some(file)))
-            })
-            .try_collect()
-            .await?;
-        for file in &found {
-            storage.delete(file).await?;
-        }
+        let found = storage.delete_marked(&folder, &intent.write.to_string()).await?;
         self.change_intent(IntentChange::Remove(intent.write)).await?;
-        Ok(files.len() + found.len())
+        Ok(files.len() + found)
     }
 
     /// A table's folder: in the warehouse, or where its `LOCATION` put it.

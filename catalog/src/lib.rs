@@ -37,6 +37,7 @@ pub use catalog::{Catalog, Options};
 pub use change::Change;
 pub use error::{Error, ErrorKind, ObjectKind, Result};
 pub use id::*;
+pub use object::Securable;
 pub use reader::{Reader, TableVersion};
 pub use secret::Secret;
 pub use store::LogEntry;

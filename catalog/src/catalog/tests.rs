@@ -159,6 +159,83 @@ async fn commits_of_many_at_once_all_count() -> Result<()> {
     Ok(())
 }
 
+/// A store that does not answer as it should.
+#[derive(Debug)]
+struct Unwell {
+    inner: Memory,
+    illness: Mutex<Option<Illness>>,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Illness {
+    /// Writes, and says that it may not have.
+    Unknown,
+    /// Refuses.
+    Refuses,
+    /// A bug.
+    Panics,
+}
+
+impl Store for Unwell {
+    fn head(&self) -> Head {
+        self.inner.head()
+    }
+
+    fn get(&self, space: Space, key: &[u8], at: CommitSequence) -> Result<Option<store::Versioned>> {
+        self.inner.get(space, key, at)
+    }
+
+    fn scan(
+        &self,
+        space: Space,
+        prefix: &[u8],
+        after: Option<&[u8]>,
+        limit: usize,
+        at: CommitSequence,
+    ) -> Result<Vec<store::Row>> {
+        self.inner.scan(space, prefix, after, limit, at)
+    }
+
+    fn apply(&self, batch: Batch) -> Result<()> {
+        match *self.illness.lock() {
+            None => self.inner.apply(batch),
+            Some(Illness::Unknown) => Err(Error::new(ErrorKind::OutcomeUnknown, "who knows")),
+            Some(Illness::Refuses) => Err(Error::new(ErrorKind::Storage, "no more writes")),
+            Some(Illness::Panics) => panic!("this panic is part of the test"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_store_that_fails_is_not_taken_for_one_that_refuses() -> Result<()> {
+    let store = Arc::new(Unwell { inner: Memory::new(), illness: Mutex::new(None) });
+    let env = Arc::new(SeededEnv::new(1));
+    let catalog = Catalog::with_store(store.clone(), storage()?, WAREHOUSE.into(), env)?;
+    let cases = [
+        (Illness::Unknown, ErrorKind::OutcomeUnknown),
+        (Illness::Panics, ErrorKind::OutcomeUnknown),
+        (Illness::Refuses, ErrorKind::Storage),
+    ];
+    for (illness, expect) in cases {
+        *store.illness.lock() = Some(illness);
+        let (_, one) = creation(&catalog, "one")?;
+        let (_, two) = creation(&catalog, "two")?;
+        // Refused whatever the store does, because it never gets that far.
+        let (_, public) = creation(&catalog, "public")?;
+        let (one, two, public) =
+            tokio::join!(catalog.commit(one), catalog.commit(two), catalog.commit(public));
+        assert_eq!((kind(one), kind(two)), (Some(expect), Some(expect)), "{illness:?}");
+        if !matches!(illness, Illness::Panics) {
+            assert_eq!(kind(public), Some(ErrorKind::AlreadyExists(crate::ObjectKind::Namespace)));
+        }
+        *store.illness.lock() = None;
+        let (_, transaction) = creation(&catalog, &format!("after_{illness:?}"))?;
+        catalog.commit(transaction).await?;
+    }
+    assert!(catalog.reader().namespace(LAKE, "one")?.is_none());
+    Ok(())
+}
+
 /// What somebody, or a failing disk, may do to the log.
 #[derive(Debug, Clone, Copy)]
 enum Damage {

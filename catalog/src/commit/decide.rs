@@ -21,7 +21,7 @@ use crate::store::{Space, keys, values};
 /// Where in history a decision is made.
 #[derive(Debug, Clone, Copy)]
 pub struct Moment {
-    /// The version the transaction read.
+    /// The version the transaction read: what it assumes unchanged must not be newer.
     pub base: CommitSequence,
     /// The commit it becomes.
     pub sequence: CommitSequence,
@@ -80,18 +80,18 @@ fn make(moment: Moment, change: &Change, facts: &mut Facts) -> Result<()> {
     match change {
         Change::CreateDatabase(database) => namespace::create_database(database, facts),
         Change::CreateNamespace(after) => namespace::create(after, facts),
-        Change::UpdateNamespace { before, after } => namespace::update(moment, before, after, facts),
-        Change::DropNamespace(before) => namespace::remove(moment, before, facts),
+        Change::UpdateNamespace { before, after } => namespace::update(before, after, facts),
+        Change::DropNamespace(before) => namespace::remove(before, facts),
         Change::CreateRelation(after) => relation::create(after, facts),
-        Change::UpdateRelation { before, after } => relation::update(moment, before, after, facts),
-        Change::DropRelation(before) => relation::remove(moment, before, facts),
+        Change::UpdateRelation { before, after } => relation::update(before, after, facts),
+        Change::DropRelation(before) => relation::remove(before, facts),
         Change::MovePointer { relation, before, after, metadata_json } => {
             relation::move_pointer(moment, *relation, before.as_ref(), after, metadata_json, facts)
         }
         Change::CreateRole(after) => role::create(after, facts),
-        Change::UpdateRole { before, after } => role::update(moment, before, after, facts),
-        Change::DropRole(before) => role::remove(moment, before, facts),
-        Change::SetGrant { before, after } => grant::set(moment, before.as_ref(), after, facts),
+        Change::UpdateRole { before, after } => role::update(before, after, facts),
+        Change::DropRole(before) => role::remove(before, facts),
+        Change::SetGrant { before, after } => grant::set(before.as_ref(), after, facts),
         Change::FinishWrite(write) => finish_write(keys::intent(*write), facts),
     }
 }
@@ -114,8 +114,9 @@ fn conflict(what: &str) -> Error {
 }
 
 /// Checks that the row is what the transaction took it to be.
+///
+/// The rows are compared rather than their versions, so that it does not matter which version the writer read.
 fn expect_unchanged<T: DeserializeOwned + PartialEq>(
-    moment: Moment,
     space: Space,
     key: &[u8],
     before: &T,
@@ -127,8 +128,8 @@ fn expect_unchanged<T: DeserializeOwned + PartialEq>(
         return Ok(());
     }
     match fact.written_at {
-        Some(written_at) if written_at > moment.base => Err(conflict(what)),
-        _ => Err(Error::internal(format!(
+        Some(_) => Err(conflict(what)),
+        None => Err(Error::internal(format!(
             "a change of {what} does not start from what the transaction made of it"
         ))),
     }

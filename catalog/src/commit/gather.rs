@@ -10,10 +10,9 @@ use iceberg::spec::TableMetadata;
 
 use super::Parts;
 use crate::change::Change;
-use crate::error::{Error, ErrorKind, Result};
-use crate::iceberg::{TableWrite, Target, produce};
+use crate::error::Result;
+use crate::iceberg::{TableWrite, produce};
 use crate::id::RelationId;
-use crate::name::quote;
 use crate::object::TablePointer;
 use crate::reader::Reader;
 use crate::storage::Storage;
@@ -100,7 +99,10 @@ pub async fn produce_writes(
             metadata_json,
         });
     }
-    changes.extend(writes.into_iter().map(Change::FinishWrite));
+    // Whoever made the transaction may have said so already.
+    let finished =
+        writes.into_iter().map(Change::FinishWrite).filter(|finish| !transaction.changes.contains(finish));
+    changes.extend(finished);
     Ok(changes)
 }
 
@@ -119,14 +121,6 @@ async fn produce_one(
         }
         None => (None, None),
     };
-    if head.is_none() && !matches!(write.target, Target::New(_)) {
-        return Err(Error::new(ErrorKind::Conflict, "could not serialize access due to concurrent update")
-            .with_detail(format!(
-                "Another transaction that committed first dropped the table {}.",
-                quote(&write.name)
-            ))
-            .with_hint("Run the transaction again."));
-    }
     let head = head.as_ref().map(|(metadata, pointer)| (metadata.as_ref(), pointer));
     let made = produce(&parts.storage, parts.env.as_ref(), write, head).await?;
     let location = &made.pointer.location;

@@ -10,6 +10,7 @@
 //! It must never wait for an object store.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -88,7 +89,7 @@ impl Committer {
         };
         if lead {
             let committer = self.clone();
-            tokio::task::spawn_blocking(move || Leader(committer).lead());
+            tokio::task::spawn_blocking(move || committer.lead());
         }
         answered.await.unwrap_or_else(|_| Err(unknown("The server is stopping or met an error of its own.")))
     }
@@ -99,6 +100,27 @@ impl Committer {
         let sequence = self.decide(&mut group, Work::Commit(prepared))?;
         self.store.apply(group.into_batch())?;
         Ok(sequence)
+    }
+
+    /// Works off the queue until it is empty.
+    fn lead(&self) {
+        loop {
+            let jobs: Vec<Job> = {
+                let mut queue = self.queue.lock();
+                let count = queue.jobs.len().min(GROUP_COMMITS_MAX);
+                if count == 0 {
+                    queue.led = false;
+                    return;
+                }
+                queue.jobs.drain(..count).collect()
+            };
+            // A panic drops the answers of this group, which says that their outcome is unknown, and leaves nothing
+            // half done behind: a group exists only on this stack until the store takes it.
+            let processed = catch_unwind(AssertUnwindSafe(|| self.process(jobs)));
+            if processed.is_err() {
+                tracing::error!("a group of commits met a bug");
+            }
+        }
     }
 
     fn process(&self, jobs: Vec<Job>) {
@@ -147,37 +169,6 @@ impl Committer {
         group.head = Head { sequence, hash, next_id: self.ids.next() };
         group.add(facts);
         Ok(sequence)
-    }
-}
-
-/// The one who works off the queue. If it panics, the next commit finds the place free and the waiting ones are told
-/// that their outcome is unknown.
-struct Leader(Arc<Committer>);
-
-impl Leader {
-    fn lead(self) {
-        loop {
-            let jobs: Vec<Job> = {
-                let mut queue = self.0.queue.lock();
-                let count = queue.jobs.len().min(GROUP_COMMITS_MAX);
-                if count == 0 {
-                    queue.led = false;
-                    return;
-                }
-                queue.jobs.drain(..count).collect()
-            };
-            self.0.process(jobs);
-        }
-    }
-}
-
-impl Drop for Leader {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            let mut queue = self.0.queue.lock();
-            queue.led = false;
-            queue.jobs.clear();
-        }
     }
 }
 

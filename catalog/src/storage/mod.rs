@@ -7,6 +7,7 @@
 mod cache;
 mod guard;
 mod iceberg;
+mod leftovers;
 mod local;
 mod location;
 mod options;

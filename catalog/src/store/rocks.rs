@@ -254,3 +254,43 @@ fn open_error(path: &Path, error: rocksdb::Error) -> Error {
             .with_source(error),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn open(folder: &Path) -> Result<Rocks> {
+        Rocks::open(&folder.join("catalog"))
+    }
+
+    fn set_format(store: &Rocks, format: &'static [u8]) -> Result<()> {
+        let sequence = CommitSequence(0);
+        let value = Some(Bytes::from_static(format));
+        let write = Write { space: Space::System, key: keys::FORMAT.to_vec(), value, sequence };
+        store.apply(Batch { head: store.head(), writes: vec![write] })
+    }
+
+    #[test]
+    fn a_store_of_another_format_is_refused_with_both_versions() -> Result<()> {
+        let folder = tempfile::tempdir().expect("a temporary folder can be made");
+        set_format(&open(folder.path())?, b"2")?;
+        let error = open(folder.path()).expect_err("the format is another");
+        assert_eq!(error.kind, ErrorKind::Unsupported);
+        assert!(
+            error.message.contains("has format 2") && error.message.contains("reads format 1"),
+            "{error}"
+        );
+        Ok(())
+    }
+
+    #[test]
+    fn a_store_whose_write_failed_takes_no_more() -> Result<()> {
+        let folder = tempfile::tempdir().expect("a temporary folder can be made");
+        let store = open(folder.path())?;
+        store.failed.store(true, Ordering::SeqCst);
+        let refused = set_format(&store, b"1").map_err(|error| error.kind);
+        assert_eq!(refused, Err(ErrorKind::Storage));
+        drop(store);
+        set_format(&open(folder.path())?, b"1")
+    }
+}

@@ -1,7 +1,7 @@
 //! The rules for grants: both sides exist, the privileges fit the object, and two rows (by object and by role) always
 //! say the same.
 
-use super::{Moment, conflict, expect_present, expect_role, mark, put, role_lookup};
+use super::{conflict, expect_present, expect_role, mark, put, role_lookup};
 use crate::access::Privileges;
 use crate::commit::facts::{Facts, Lookup};
 use crate::error::{Error, Result};
@@ -20,7 +20,7 @@ pub fn look_up_all(on: Securable, lookups: &mut Vec<Lookup>) {
     lookups.push(Lookup::Prefix(Space::Grant, keys::grants_on(on), usize::MAX));
 }
 
-pub fn set(moment: Moment, before: Option<&Grant>, after: &Grant, facts: &mut Facts) -> Result<()> {
+pub fn set(before: Option<&Grant>, after: &Grant, facts: &mut Facts) -> Result<()> {
     if before.is_some_and(|before| (before.on, before.to) != (after.on, after.to)) {
         return Err(Error::internal("an update gives a grant another identity"));
     }
@@ -31,7 +31,7 @@ pub fn set(moment: Moment, before: Option<&Grant>, after: &Grant, facts: &mut Fa
     expect_role(after.to, facts)?;
     expect_present(Space::Object, &keys::securable(after.on), "the object of a grant", facts)?;
     let key = keys::grant(after.on, after.to);
-    expect_current(moment, before, &key, facts)?;
+    expect_current(before, &key, facts)?;
     if after.privileges.is_empty() {
         remove(after, facts);
         return Ok(());
@@ -40,10 +40,10 @@ pub fn set(moment: Moment, before: Option<&Grant>, after: &Grant, facts: &mut Fa
     put(Space::Grant, key, after, facts)
 }
 
-fn expect_current(moment: Moment, before: Option<&Grant>, key: &[u8], facts: &Facts) -> Result<()> {
+fn expect_current(before: Option<&Grant>, key: &[u8], facts: &Facts) -> Result<()> {
     let what = "the privileges on an object";
     match before {
-        Some(before) => super::expect_unchanged(moment, Space::Grant, key, before, what, facts),
+        Some(before) => super::expect_unchanged(Space::Grant, key, before, what, facts),
         None if facts.get(Space::Grant, key)?.is_some() => Err(conflict(what)),
         None => Ok(()),
     }

@@ -1,6 +1,6 @@
 //! The rules for databases and namespaces: names are unique, new names are not reserved, only an empty one is dropped.
 
-use super::{Moment, expect_fresh, expect_present, expect_role, expect_unchanged, put, role_lookup};
+use super::{expect_fresh, expect_present, expect_role, expect_unchanged, put, role_lookup};
 use super::{grant, mark};
 use crate::commit::facts::{Facts, Lookup};
 use crate::error::{Error, ErrorKind, ObjectKind, Result};
@@ -55,12 +55,12 @@ pub fn create(namespace: &Namespace, facts: &mut Facts) -> Result<()> {
     put(Space::Object, keys::namespace(namespace.id), namespace, facts)
 }
 
-pub fn update(moment: Moment, before: &Namespace, after: &Namespace, facts: &mut Facts) -> Result<()> {
+pub fn update(before: &Namespace, after: &Namespace, facts: &mut Facts) -> Result<()> {
     if (before.id, before.catalog) != (after.id, after.catalog) {
         return Err(Error::internal("an update gives a schema another identity"));
     }
     let key = keys::namespace(before.id);
-    expect_unchanged(moment, Space::Object, &key, before, &described(before), facts)?;
+    expect_unchanged(Space::Object, &key, before, &described(before), facts)?;
     if before.name != after.name {
         check_namespace_name(&after.name)?;
         facts.set(Space::Name, keys::namespace_name(before.catalog, &before.name), None);
@@ -75,9 +75,9 @@ pub fn update(moment: Moment, before: &Namespace, after: &Namespace, facts: &mut
     put(Space::Object, key, after, facts)
 }
 
-pub fn remove(moment: Moment, namespace: &Namespace, facts: &mut Facts) -> Result<()> {
+pub fn remove(namespace: &Namespace, facts: &mut Facts) -> Result<()> {
     let key = keys::namespace(namespace.id);
-    expect_unchanged(moment, Space::Object, &key, namespace, &described(namespace), facts)?;
+    expect_unchanged(Space::Object, &key, namespace, &described(namespace), facts)?;
     expect_empty(namespace, facts)?;
     let object = Securable::Namespace(namespace.id);
     grant::remove_all(object, facts)?;

@@ -51,13 +51,13 @@ pub fn create(relation: &Relation, facts: &mut Facts) -> Result<()> {
     put(Space::Object, keys::relation(relation.id), relation, facts)
 }
 
-pub fn update(moment: Moment, before: &Relation, after: &Relation, facts: &mut Facts) -> Result<()> {
+pub fn update(before: &Relation, after: &Relation, facts: &mut Facts) -> Result<()> {
     let same_kind = std::mem::discriminant(&before.kind) == std::mem::discriminant(&after.kind);
     if before.id != after.id || !same_kind {
         return Err(Error::internal("an update gives a relation another identity"));
     }
     let key = keys::relation(before.id);
-    expect_unchanged(moment, Space::Object, &key, before, &described(before), facts)?;
+    expect_unchanged(Space::Object, &key, before, &described(before), facts)?;
     if (before.namespace, &before.name) != (after.namespace, &after.name) {
         check_identifier(&after.name)?;
         facts.set(Space::Name, keys::relation_name(before.namespace, &before.name), None);
@@ -72,9 +72,9 @@ pub fn update(moment: Moment, before: &Relation, after: &Relation, facts: &mut F
     put(Space::Object, key, after, facts)
 }
 
-pub fn remove(moment: Moment, relation: &Relation, facts: &mut Facts) -> Result<()> {
+pub fn remove(relation: &Relation, facts: &mut Facts) -> Result<()> {
     let key = keys::relation(relation.id);
-    expect_unchanged(moment, Space::Object, &key, relation, &described(relation), facts)?;
+    expect_unchanged(Space::Object, &key, relation, &described(relation), facts)?;
     let object = Securable::Relation(relation.id);
     grant::remove_all(object, facts)?;
     remove_copies(relation.id, 0, facts)?;

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Moment, expect_fresh, expect_role, expect_unchanged, put, role_lookup};
+use super::{expect_fresh, expect_role, expect_unchanged, put, role_lookup};
 use crate::commit::facts::{Facts, Lookup};
 use crate::error::{Error, ErrorKind, ObjectKind, Result};
 use crate::id::{PUBLIC_ROLE, RoleId, SUPERUSER};
@@ -36,7 +36,7 @@ pub fn create(role: &Role, facts: &mut Facts) -> Result<()> {
     put(Space::Role, keys::role(role.id), role, facts)
 }
 
-pub fn update(moment: Moment, before: &Role, after: &Role, facts: &mut Facts) -> Result<()> {
+pub fn update(before: &Role, after: &Role, facts: &mut Facts) -> Result<()> {
     if before.id != after.id {
         return Err(Error::internal("an update gives a role another identity"));
     }
@@ -48,7 +48,7 @@ pub fn update(moment: Moment, before: &Role, after: &Role, facts: &mut Facts) ->
         .with_hint("Without it nobody could give rights back that were taken by mistake."));
     }
     let key = keys::role(before.id);
-    expect_unchanged(moment, Space::Role, &key, before, &format!("the role {}", quote(&before.name)), facts)?;
+    expect_unchanged(Space::Role, &key, before, &format!("the role {}", quote(&before.name)), facts)?;
     if before.name != after.name {
         check_role_name(&after.name)?;
         facts.set(Space::Role, keys::role_name(&before.name), None);
@@ -60,9 +60,9 @@ pub fn update(moment: Moment, before: &Role, after: &Role, facts: &mut Facts) ->
 
 /// Roles that are members of the dropped one keep its id in `member_of`. It means nothing any more, because ids are
 /// never issued again, and readers pass over it.
-pub fn remove(moment: Moment, role: &Role, facts: &mut Facts) -> Result<()> {
+pub fn remove(role: &Role, facts: &mut Facts) -> Result<()> {
     let key = keys::role(role.id);
-    expect_unchanged(moment, Space::Role, &key, role, &format!("the role {}", quote(&role.name)), facts)?;
+    expect_unchanged(Space::Role, &key, role, &format!("the role {}", quote(&role.name)), facts)?;
     let owned = facts.under(Space::Role, &keys::owned_by(role.id))?.len();
     let granted = facts.under(Space::Grant, &keys::grants_to(role.id))?.len();
     let refused = |detail: &str, hint: &str| {
