@@ -1,6 +1,8 @@
 //! How the catalog is kept: an ordered map of rows in named spaces, with old versions readable and each commit whole.
 //! It must never know what a row means. Next: `keys.rs` for the layout, `rocks.rs` for the disk, `memory.rs` for the
 //! model that tests compare it with.
+//!
+//! Old versions of rows are kept for ever, about a kilobyte per commit: nothing removes them yet.
 
 mod chain;
 pub mod keys;
