@@ -27,6 +27,8 @@ pub mod iceberg;
 
 pub mod storage;
 
+pub mod scram;
+
 mod secret;
 
 pub mod env;

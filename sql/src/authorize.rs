@@ -115,7 +115,7 @@ impl Needs<'_> {
                 Some(namespace) => self.namespace(&namespace, Privilege::Create),
                 None => self.role(Need::CreateSchema, "create schema"),
             },
-            Action::Describe { label: _, relation } => self.read(relation),
+            Action::Describe(relation) => self.read(relation),
             // These change or show the session alone.
             Action::Set(_) | Action::Show(_) | Action::Transaction(_) | Action::Discard(_) => {}
             Action::Nothing { tag: _ } => {}

@@ -238,7 +238,7 @@ impl Session {
         let reader = self.pinned.clone().unwrap_or_else(|| self.engine.catalog().reader());
         let principal = self.principal(&reader)?;
         let scope = Scope { reader, principal, search_path: self.settings.search_path() };
-        Ok(Context::new(Arc::clone(&self.engine), scope, &self.settings, self.backend_pid))
+        Context::new(Arc::clone(&self.engine), scope, &self.settings, self.backend_pid)
     }
 
     fn principal(&self, reader: &Reader) -> Result<Principal> {

@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use tarn_catalog::iceberg::{Operation, TableWrite, Target};
 use tarn_catalog::object::{Namespace, Relation, RelationKind};
-use tarn_catalog::{Change, LAKE, Securable};
+use tarn_catalog::{Change, LAKE};
 
 use super::commit;
+use super::write::Write;
 use crate::error::{Error, Result};
 use crate::outcome::Outcome;
 use crate::plan::{Context, ViewPlan};
@@ -17,7 +18,7 @@ use crate::statement::CreateSchema;
 
 /// Commits the changes as one and answers with the tag.
 async fn change(changes: impl IntoIterator<Item = Change>, tag: &str, context: &Context) -> Result<Outcome> {
-    let mut transaction = context.catalog().begin(context.scope.principal.role);
+    let mut transaction = context.begin();
     changes.into_iter().for_each(|change| transaction.push(change));
     if !transaction.is_empty() {
         commit(transaction, context).await?;
@@ -31,7 +32,7 @@ pub(super) async fn create_schema(create: CreateSchema, context: &Context) -> Re
         Some(owner) => context.scope.role(owner)?.id,
         None => context.scope.principal.role,
     };
-    let transaction = context.catalog().begin(context.scope.principal.role);
+    let transaction = context.begin();
     let namespace = Namespace {
         id: transaction.new_namespace_id()?,
         catalog: LAKE,
@@ -51,7 +52,7 @@ pub(super) async fn create_view(plan: ViewPlan, context: &Context) -> Result<Out
             Change::UpdateRelation { after: Relation { kind, ..before.clone() }, before }
         }
         None => {
-            let transaction = context.catalog().begin(context.scope.principal.role);
+            let transaction = context.begin();
             Change::CreateRelation(Relation {
                 id: transaction.new_relation_id()?,
                 namespace: plan.relation.namespace.id,
@@ -157,28 +158,20 @@ async fn comment_table_column(
         let message = format!("column \"{column}\" of relation \"{}\" does not exist", found.relation.name);
         return Err(Error::new(SqlState::UNDEFINED_COLUMN, message));
     };
-    let catalog = context.catalog();
-    let write = catalog.begin_write(base.metadata.location()).await?;
-    let mut transaction = catalog.begin(context.scope.principal.role);
-    transaction.assume_unchanged(Securable::Relation(found.relation.id));
+    let next = base.metadata.as_ref().clone().into_builder(None).add_current_schema(schema);
+    let next = next.and_then(|builder| builder.build()).map_err(tarn_catalog::Error::from)?.metadata;
+    let write = Write::begin(base.metadata.location(), context).await?;
+    let mut transaction = context.begin();
     transaction.write_table(TableWrite {
         relation: found.relation.id,
         name: found.qualified(),
-        target: Target::Existing { base: Arc::clone(&base) },
-        write,
-        operation: Operation::UpdateSchema(Box::new(schema)),
+        target: Target::Replace { staged: Box::new(next), base: base.pointer.clone() },
+        write: write.id,
+        operation: Operation::CreateEmpty,
         added: Vec::new(),
     });
-    transaction.push(Change::FinishWrite(write));
-    match commit(transaction, context).await {
-        Ok(()) => Ok(Outcome::done("COMMENT")),
-        Err(error) => {
-            if error.sqlstate != SqlState::STATEMENT_COMPLETION_UNKNOWN {
-                catalog.abandon_write(write, &[]).await;
-            }
-            Err(error)
-        }
-    }
+    write.commit(transaction, context).await?;
+    Ok(Outcome::done("COMMENT"))
 }
 
 /// The same schema with another comment on one column; None when there is no such column.

@@ -71,7 +71,7 @@ async fn direct(action: Action, context: &Context, session: &mut Session) -> Res
             rights::membership(revoke, &granted, members, context).await
         }
         Action::Crawl { location, schema } => call::crawl(location, schema, context).await,
-        Action::Describe { label: _, relation } => show::describe(&relation, context).await,
+        Action::Describe(relation) => show::describe(&relation, context).await,
         Action::Set(set) => session::set(&set, session),
         Action::Show(what) => session::show(&what, session),
         Action::Transaction(transaction) => Ok(session::transaction(&transaction, session)),
@@ -91,7 +91,7 @@ pub(crate) fn result_columns(action: &Action) -> Option<SchemaRef> {
     match action {
         Action::Explain { .. } => Some(query::explain_schema()),
         Action::Crawl { .. } => Some(crate::crawl::report_schema()),
-        Action::Describe { .. } => Some(show::describe_schema()),
+        Action::Describe(_) => Some(show::describe_schema()),
         Action::Show(what) => Some(session::show_schema(what)),
         _ => None,
     }

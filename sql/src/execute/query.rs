@@ -71,7 +71,7 @@ pub(super) async fn explain(plan: LogicalPlan, analyze: bool, verbose: bool, con
         let logical = if verbose { format!("{}\n", plan.display_indent()) } else { String::new() };
         format!("{logical}{}", DisplayableExecutionPlan::new(physical.as_ref()).indent(verbose))
     };
-    let lines = StringArray::from_iter_values(text.lines());
+    let lines: StringArray = text.lines().map(Some).collect();
     let batch = RecordBatch::try_new(explain_schema(), vec![Arc::new(lines)]);
     Ok(Outcome::batch(batch.map_err(|error| Error::internal(error.to_string()))?, "EXPLAIN"))
 }

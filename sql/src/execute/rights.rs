@@ -1,8 +1,8 @@
 //! `GRANT` and `REVOKE`: one row per object and role says what the role holds on it from then on.
 
 use tarn_catalog::access::Privileges;
-use tarn_catalog::object::{Grant, Role};
-use tarn_catalog::{Change, PUBLIC_ROLE, Securable};
+use tarn_catalog::object::{Grant, Role, Securable};
+use tarn_catalog::{Change, PUBLIC_ROLE};
 
 use super::commit;
 use crate::error::{Error, Result};
@@ -18,7 +18,7 @@ pub(super) async fn privileges(
     grant: &GrantPrivileges,
     context: &Context,
 ) -> Result<Outcome> {
-    let mut transaction = context.catalog().begin(context.scope.principal.role);
+    let mut transaction = context.begin();
     for object in &objects {
         let on = match object {
             Object::Schema(namespace) => Securable::Namespace(namespace.id),
@@ -75,7 +75,7 @@ pub(super) async fn membership(
     context: &Context,
 ) -> Result<Outcome> {
     let reader = &context.scope.reader;
-    let mut transaction = context.catalog().begin(context.scope.principal.role);
+    let mut transaction = context.begin();
     for before in members {
         let mut after = before.clone();
         for role in granted {

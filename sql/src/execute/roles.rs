@@ -12,7 +12,7 @@ use crate::statement::{CreateRole, PasswordChange, RoleOptions};
 
 pub(super) async fn create(create: CreateRole, member_of: &[Role], context: &Context) -> Result<Outcome> {
     tarn_catalog::name::check_role_name(&create.name)?;
-    let mut transaction = context.catalog().begin(context.scope.principal.role);
+    let mut transaction = context.begin();
     let mut role = Role {
         id: transaction.new_role_id()?,
         name: create.name,
@@ -51,7 +51,7 @@ pub(super) async fn comment(before: Role, text: Option<String>, context: &Contex
 }
 
 async fn update(before: Role, after: Role, tag: &str, context: &Context) -> Result<Outcome> {
-    let mut transaction = context.catalog().begin(context.scope.principal.role);
+    let mut transaction = context.begin();
     transaction.push(Change::UpdateRole { before, after });
     commit(transaction, context).await?;
     Ok(Outcome::done(tag))
@@ -73,7 +73,7 @@ fn apply(options: &RoleOptions, role: &mut Role, context: &Context) -> Result<()
 }
 
 pub(super) async fn drop_roles(roles: Vec<Role>, context: &Context) -> Result<Outcome> {
-    let mut transaction = context.catalog().begin(context.scope.principal.role);
+    let mut transaction = context.begin();
     for role in roles {
         if role.id == context.scope.principal.role {
             return Err(Error::new(SqlState::OBJECT_IN_USE, "current user cannot be dropped"));

@@ -43,7 +43,7 @@ pub(super) async fn insert(plan: InsertPlan, context: &Context) -> Result<Outcom
         return Ok(Outcome::done("INSERT 0 0"));
     }
     let name = target.found.qualified();
-    let mut transaction = context.catalog().begin(context.scope.principal.role);
+    let mut transaction = context.begin();
     let target_version = Target::Existing { base: Arc::clone(&target.version) };
     let relation = target.found.relation.id;
     transaction.write_table(TableWrite { relation, name, target: target_version, write: write.id, operation, added });
@@ -53,7 +53,7 @@ pub(super) async fn insert(plan: InsertPlan, context: &Context) -> Result<Outcom
 
 /// Empties tables, all in one commit.
 pub(super) async fn truncate(targets: Vec<TableTarget>, context: &Context) -> Result<Outcome> {
-    let mut transaction = context.catalog().begin(context.scope.principal.role);
+    let mut transaction = context.begin();
     let mut writes = Vec::new();
     for target in targets {
         let write = Write::begin(target.version.metadata.location(), context).await?;
@@ -82,7 +82,7 @@ pub(super) async fn truncate(targets: Vec<TableTarget>, context: &Context) -> Re
 /// A new table, empty or filled by its query: it is there with all its rows, or not at all.
 pub(super) async fn create_table(plan: TablePlan, context: &Context) -> Result<Outcome> {
     let catalog = context.catalog();
-    let mut transaction = catalog.begin(context.scope.principal.role);
+    let mut transaction = context.begin();
     let (relation, metadata, target) = stage(&plan, &transaction, context)?;
     let write = Write::begin(metadata.location(), context).await?;
     let mut added = Vec::new();
@@ -160,22 +160,22 @@ fn stage(
         }
         None => default_location(catalog.warehouse(), &plan.relation.namespace.name, &plan.relation.name, uuid),
     };
-    let staged = new_table(new, uuid)?;
+    let staged = new_table(new, uuid, catalog.env().now_ms())?;
     Ok((transaction.new_relation_id()?, staged.clone(), Target::New(Box::new(staged))))
 }
 
 /// A write that has begun: files with its id are nobody's until the commit that finishes it.
-struct Write {
-    id: WriteId,
+pub(super) struct Write {
+    pub id: WriteId,
 }
 
 impl Write {
-    async fn begin(location: &str, context: &Context) -> Result<Write> {
+    pub async fn begin(location: &str, context: &Context) -> Result<Write> {
         Ok(Write { id: context.catalog().begin_write(location).await? })
     }
 
     /// Commits the transaction together with the end of this write.
-    async fn commit(self, mut transaction: Transaction, context: &Context) -> Result<()> {
+    pub async fn commit(self, mut transaction: Transaction, context: &Context) -> Result<()> {
         transaction.push(Change::FinishWrite(self.id));
         let answer = commit(transaction, context).await;
         if let Err(error) = &answer {

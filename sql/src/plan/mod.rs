@@ -16,10 +16,10 @@ use arrow::array::ArrayRef;
 use arrow::datatypes::{DataType, SchemaRef};
 use datafusion::execution::SessionState;
 use datafusion::logical_expr::LogicalPlan;
-use tarn_catalog::{Catalog, LAKE};
+use tarn_catalog::{Catalog, LAKE, Transaction};
 
 pub(crate) use arguments::Arguments;
-pub(crate) use define::{NewRelation, TablePlan, ViewPlan};
+pub(crate) use define::{TablePlan, ViewPlan};
 pub(crate) use errors::engine_error;
 pub(crate) use query::{QueryPlan, provider};
 pub(crate) use write::InsertPlan;
@@ -27,6 +27,7 @@ pub(crate) use write::InsertPlan;
 use crate::authorize::Authorized;
 use crate::engine::Engine;
 use crate::error::Result;
+use crate::functions;
 use crate::resolve::{Action, DATABASE, Scope};
 use crate::settings::Settings;
 use crate::stop::Stop;
@@ -44,7 +45,7 @@ pub(crate) struct Context {
 }
 
 impl Context {
-    pub fn new(engine: Arc<Engine>, scope: Scope, settings: &Settings, backend_pid: i32) -> Context {
+    pub fn new(engine: Arc<Engine>, scope: Scope, settings: &Settings, backend_pid: i32) -> Result<Context> {
         let system = Arc::new(SystemContext {
             reader: scope.reader.clone(),
             principal: scope.principal.clone(),
@@ -59,7 +60,13 @@ impl Context {
         let mut state = engine.state();
         state.config_mut().options_mut().execution.time_zone = Some(settings.time_zone());
         state.execution_props_mut().query_execution_start_time = now(&engine);
-        Context { engine, state, scope, stop: Stop::default(), system }
+        functions::register_for_statement(&mut state, &system).map_err(engine_error)?;
+        Ok(Context { engine, state, scope, stop: Stop::default(), system })
+    }
+
+    /// A transaction on the version that the statement reads.
+    pub fn begin(&self) -> Transaction {
+        self.catalog().begin_at(self.scope.reader.clone(), self.scope.principal.role)
     }
 
     pub fn catalog(&self) -> &Arc<Catalog> {

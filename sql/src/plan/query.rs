@@ -20,7 +20,7 @@ use datafusion::logical_expr::{
 };
 use datafusion::optimizer::simplify_expressions::ExprSimplifier;
 use datafusion::sql::planner::{ParserOptions, PlannerContext, SqlToRel};
-use datafusion::sql::sqlparser::ast::Query;
+use datafusion::sql::sqlparser::ast::{Query, Statement};
 use futures::future::BoxFuture;
 use tarn_catalog::access::Principal;
 use tarn_catalog::object::View;
@@ -97,7 +97,8 @@ pub(crate) fn plan_with(
     let provider = StatementTables { state: &context.state, tables };
     let options = ParserOptions::from(&context.state.config_options().sql_parser);
     let to_plan = SqlToRel::new_with_options(&provider, options);
-    let logical = to_plan.query_to_plan(query, planner).map_err(engine_error)?;
+    let statement = Statement::Query(Box::new(query));
+    let logical = to_plan.sql_statement_to_plan_with_context(statement, planner).map_err(engine_error)?;
     let names = shown.expand(logical.schema().as_arrow());
     Ok(QueryPlan { logical, names })
 }

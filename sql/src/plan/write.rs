@@ -45,7 +45,9 @@ pub(super) async fn plan_insert(
 ) -> Result<InsertPlan> {
     let schema = arrow_schema(target.version.metadata.current_schema())?;
     let places = places(columns, &schema, &target.found.relation.name)?;
-    let fields: Vec<FieldRef> = places.iter().map(|place| Arc::clone(&schema.fields()[*place])).collect();
+    // Nullable all of them: the writer is the one that refuses a NULL, and names the column.
+    let nullable = |place: &usize| Arc::new(schema.field(*place).clone().with_nullable(true));
+    let fields: Vec<FieldRef> = places.iter().map(nullable).collect();
     let types = with_value_types(&source.query, &fields, types);
     let mut planner = query::planner_context(&types);
     let expected = DFSchema::from_unqualified_fields(fields.clone().into(), Default::default());

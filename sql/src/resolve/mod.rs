@@ -10,7 +10,7 @@ use std::sync::Arc;
 use tarn_catalog::object::{Namespace, Relation, RelationKind, Role};
 use tarn_catalog::{LAKE, TableVersion};
 
-pub(crate) use names::{DATABASE, Found, Named, Scope, nearest};
+pub(crate) use names::{DATABASE, Found, Scope, nearest};
 pub(crate) use query::{ResolvedQuery, ResolvedRelation, resolve_query, resolve_relation};
 
 use crate::error::{Error, Result};
@@ -63,7 +63,7 @@ pub(crate) enum Action {
     GrantPrivileges { objects: Vec<Object>, roles: Vec<Option<Role>>, grant: GrantPrivileges },
     GrantMembership { revoke: bool, granted: Vec<Role>, members: Vec<Role> },
     Crawl { location: String, schema: String },
-    Describe { label: String, relation: ResolvedRelation },
+    Describe(ResolvedRelation),
     Set(statement::Set),
     Show(statement::Show),
     Transaction(statement::Transaction),
@@ -447,9 +447,5 @@ fn resolve_call(call: statement::Call) -> Result<Action> {
 
 async fn describe(name: &Name, scope: &Scope) -> Result<Action> {
     let named = scope.find(name)?;
-    let label = match &named {
-        Named::Relation(found) => found.label(),
-        Named::System { schema, name } => format!("system table {schema}.{name}"),
-    };
-    Ok(Action::Describe { label, relation: resolve_relation(named, scope, 0).await? })
+    Ok(Action::Describe(resolve_relation(named, scope, 0).await?))
 }
