@@ -1,1 +1,67 @@
-//! 
+//! The functions PostgreSQL clients and users expect beyond the engine's own. Most are small: they take a few values,
+//! look something up and give one value; `row_function.rs` turns such a definition into an engine function.
+//!
+//! `register` is called once per process for what depends on nothing; `register_for_statement` once per statement for
+//! what depends on who asks, on the session or on the catalog's version.
+
+mod casts;
+mod column_comment;
+mod json;
+mod lookups;
+mod privileges;
+mod row_function;
+mod session;
+mod single_value;
+mod sizes;
+mod text;
+mod uuid;
+
+use std::sync::Arc;
+
+use datafusion::common::Result;
+use datafusion::execution::FunctionRegistry;
+
+use crate::system::SystemContext;
+use row_function::{Definition, RowFunction};
+
+pub(crate) use single_value::{FIRST_OF_ROWS, LIST_OF_ROWS, LIST_OR_EMPTY, SINGLE_ROW, SINGLE_VALUE};
+
+/// Registers the functions that depend on nothing but their arguments, JSON and UUIDs.
+pub fn register(registry: &mut dyn FunctionRegistry) -> Result<()> {
+    for definition in text::DEFINITIONS {
+        register_one(registry, definition, None)?;
+    }
+    registry.register_udaf(Arc::new(single_value::single_value()))?;
+    registry.register_udf(Arc::new(single_value::single_row()))?;
+    registry.register_udf(Arc::new(single_value::list_or_empty()))?;
+    json::register(registry)?;
+    uuid::register(registry)
+}
+
+/// Registers the functions that answer from the statement's context.
+pub fn register_for_statement(
+    registry: &mut dyn FunctionRegistry,
+    context: &Arc<SystemContext>,
+) -> Result<()> {
+    let groups = [
+        session::DEFINITIONS,
+        lookups::DEFINITIONS,
+        privileges::DEFINITIONS,
+        sizes::DEFINITIONS,
+        casts::DEFINITIONS,
+    ];
+    for definition in groups.into_iter().flatten() {
+        register_one(registry, definition, Some(context.clone()))?;
+    }
+    registry.register_udf(Arc::new(column_comment::column_comment(context.clone())))?;
+    Ok(())
+}
+
+fn register_one(
+    registry: &mut dyn FunctionRegistry,
+    definition: &'static Definition,
+    context: Option<Arc<SystemContext>>,
+) -> Result<()> {
+    registry.register_udf(Arc::new(RowFunction::new(definition, context).into()))?;
+    Ok(())
+}

@@ -1,0 +1,67 @@
+//! Functions that tell facts of the session: who, where, since when.
+
+use super::row_function::Definition;
+use super::row_function::Kind::{Bool, Int, Text, TextList, Time};
+use super::text::text;
+use crate::error::{Error, Result};
+use crate::sqlstate::SqlState;
+use crate::system::{SystemContext, Value};
+
+pub const DEFINITIONS: &[Definition] = &[
+    Definition::asks("version", &[&[]], Text, |context, _| Ok(context.version.as_str().into())),
+    Definition::asks("current_database", &[&[]], Text, |context, _| Ok(context.database.as_str().into())),
+    Definition::asks("current_catalog", &[&[]], Text, |context, _| Ok(context.database.as_str().into())),
+    Definition::asks("current_user", &[&[]], Text, |context, _| Ok(context.principal.name.as_str().into())),
+    Definition::asks("session_user", &[&[]], Text, |context, _| Ok(context.principal.name.as_str().into())),
+    Definition::asks("current_role", &[&[]], Text, |context, _| Ok(context.principal.name.as_str().into())),
+    Definition::asks("user", &[&[]], Text, |context, _| Ok(context.principal.name.as_str().into())),
+    Definition::asks("current_schema", &[&[]], Text, current_schema),
+    Definition::asks("current_schemas", &[&[Bool]], TextList, current_schemas),
+    Definition::asks("current_setting", &[&[Text], &[Text, Bool]], Text, current_setting),
+    Definition::asks("pg_backend_pid", &[&[]], Int, |context, _| Ok(context.backend_pid.into())),
+    Definition::asks("pg_postmaster_start_time", &[&[]], Time, started_at),
+    Definition::asks("pg_conf_load_time", &[&[]], Time, started_at),
+    Definition::asks("txid_current", &[&[]], Int, |context, _| Ok(context.reader.sequence().0.into())),
+];
+
+fn started_at(context: &SystemContext, _: &[Value]) -> Result<Value> {
+    Ok((context.server_started_at_ms * 1000).into())
+}
+
+/// The first schema of the search path that exists and may be seen.
+fn current_schema(context: &SystemContext, _: &[Value]) -> Result<Value> {
+    Ok(existing_path(context)?.into_iter().next().into())
+}
+
+fn current_schemas(context: &SystemContext, arguments: &[Value]) -> Result<Value> {
+    let mut path = existing_path(context)?;
+    let with_implicit = arguments[0] == Value::Bool(true);
+    if with_implicit && !path.iter().any(|schema| schema == "pg_catalog") {
+        path.insert(0, "pg_catalog".to_string());
+    }
+    Ok(path.into())
+}
+
+fn existing_path(context: &SystemContext) -> Result<Vec<String>> {
+    let mut path = Vec::new();
+    for schema in &context.search_path {
+        if context.schema_oid(schema)?.is_some() {
+            path.push(schema.clone());
+        }
+    }
+    Ok(path)
+}
+
+fn current_setting(context: &SystemContext, arguments: &[Value]) -> Result<Value> {
+    let name = text(&arguments[0]);
+    let missing_ok = arguments.get(1) == Some(&Value::Bool(true));
+    match context.setting(name) {
+        Some(setting) => Ok(setting.value.as_str().into()),
+        None if missing_ok => Ok(Value::Null),
+        None => Err(Error::new(
+            SqlState::UNDEFINED_OBJECT,
+            format!("unrecognized configuration parameter \"{name}\""),
+        )
+        .with_hint("SHOW ALL lists the parameters there are.")),
+    }
+}

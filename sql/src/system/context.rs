@@ -1,0 +1,47 @@
+//! What a system table or a catalog function may know of the session and the statement that asks: one consistent
+//! reader, who asks, and a few facts about the server. It is made anew for each statement and never changes.
+//! Next: `visible.rs` for what of the catalog it shows.
+
+use std::sync::Arc;
+
+use tarn_catalog::access::Principal;
+use tarn_catalog::{CatalogId, Reader};
+
+/// The facts of one statement.
+#[derive(Debug, Clone)]
+pub struct SystemContext {
+    pub reader: Reader,
+    pub principal: Principal,
+    /// The catalog the session is connected to.
+    pub catalog: CatalogId,
+    /// Its name: PostgreSQL's `current_database()`.
+    pub database: String,
+    /// The schemas that unqualified names are looked up in, without the implicit `pg_catalog`.
+    pub search_path: Vec<String>,
+    /// What `SHOW` shows.
+    pub settings: Arc<Vec<SettingRow>>,
+    /// What `version()` answers.
+    pub version: String,
+    /// The number the session was given at startup (BackendKeyData).
+    pub backend_pid: i32,
+    /// Milliseconds since the Unix epoch.
+    pub server_started_at_ms: i64,
+}
+
+/// One setting as `pg_settings` and `current_setting` show it.
+#[derive(Debug, Clone)]
+pub struct SettingRow {
+    pub name: &'static str,
+    pub value: String,
+    pub default: Option<String>,
+    pub description: &'static str,
+    /// Whether a session may change it.
+    pub settable: bool,
+}
+
+impl SystemContext {
+    /// The value of a setting; names are case-insensitive.
+    pub fn setting(&self, name: &str) -> Option<&SettingRow> {
+        self.settings.iter().find(|setting| setting.name.eq_ignore_ascii_case(name))
+    }
+}

@@ -1,0 +1,362 @@
+//! A small catalog for tests, and queries against the system tables as two users see them: `tarn`, a superuser, and
+//! `alice`, who may use `public`, read `orders` through her group, and see nothing of `raw`.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use arrow::util::display::{ArrayFormatter, FormatOptions};
+use async_trait::async_trait;
+use datafusion::catalog::{CatalogProvider, MemoryCatalogProvider, SchemaProvider, TableProvider};
+use datafusion::common::config::Dialect;
+use datafusion::execution::{SessionState, SessionStateBuilder};
+use datafusion::prelude::{SessionConfig, SessionContext};
+use datafusion::sql::parser::Statement;
+use datafusion::sql::sqlparser::ast::Statement as Sql;
+use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
+use datafusion::sql::sqlparser::parser::Parser;
+use iceberg::spec::{
+    FormatVersion, ListType, NestedField, PrimitiveType, Schema, StructType, Type, UnboundPartitionSpec,
+};
+use tarn_catalog::access::{Privilege, Privileges};
+use tarn_catalog::env::{Env, SeededEnv};
+use tarn_catalog::iceberg::{NewTable, Operation, TableWrite, Target, new_table};
+use tarn_catalog::object::{
+    CsvFormat, ExternalTable, FileFormat, Grant, Namespace, Relation, RelationKind, Role, Securable, View,
+    ViewColumn,
+};
+use tarn_catalog::storage::{S3Options, Storage, StorageOptions};
+use tarn_catalog::{
+    Catalog, Change, LAKE, NamespaceId, PUBLIC_NAMESPACE, RelationId, RoleId, SUPERUSER, Transaction,
+};
+
+use super::{SettingRow, SystemContext, declared, rewrite, system_table};
+use crate::functions;
+use crate::types::oid;
+
+/// The fixture's catalog and the OIDs that its queries name.
+pub struct Fixture {
+    catalog: Arc<Catalog>,
+    pub oids: HashMap<&'static str, u32>,
+    _folder: tempfile::TempDir,
+}
+
+impl Fixture {
+    pub async fn new() -> Fixture {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let warehouse = format!("file://{}", folder.path().display());
+        let storage = Storage::new(StorageOptions {
+            s3: S3Options::default(),
+            forbidden: Vec::new(),
+            warehouse: warehouse.clone(),
+            local_roots: None,
+        })
+        .expect("storage of a temporary folder");
+        let env: Arc<dyn Env> = Arc::new(SeededEnv::new(7));
+        let catalog = Catalog::in_memory(storage, warehouse.clone(), env.clone()).expect("a new catalog");
+        let mut transaction = catalog.begin(SUPERUSER);
+        let oids = fill(&mut transaction, &catalog, &warehouse).await;
+        catalog.commit(transaction).await.expect("the fixture fits a new catalog");
+        Fixture { catalog, oids, _folder: folder }
+    }
+
+    fn context(&self, user: &str) -> Arc<SystemContext> {
+        let reader = self.catalog.reader();
+        let role = reader.role(user).expect("readable").expect("a role of the fixture");
+        let principal = reader.principal(role.id).expect("readable").expect("the role is there");
+        let setting = |name, value: &str, settable| SettingRow {
+            name,
+            value: value.to_string(),
+            default: Some(value.to_string()),
+            description: "A setting.",
+            settable,
+        };
+        Arc::new(SystemContext {
+            reader,
+            principal,
+            catalog: LAKE,
+            database: "lake".to_string(),
+            search_path: vec![user.to_string(), "public".to_string()],
+            settings: Arc::new(vec![
+                setting("search_path", "\"$user\", public", true),
+                setting("server_version", "15.0", false),
+            ]),
+            version: "PostgreSQL 15.0 (Tarn)".to_string(),
+            backend_pid: 42,
+            server_started_at_ms: 1_700_000_000_000,
+        })
+    }
+
+    fn session(&self, user: &str) -> SessionContext {
+        let context = self.context(user);
+        let mut config = SessionConfig::new()
+            .with_target_partitions(2)
+            .with_default_catalog_and_schema("lake", "pg_catalog")
+            .with_create_default_catalog_and_schema(false);
+        config.options_mut().sql_parser.dialect = Dialect::PostgreSQL;
+        let mut state: SessionState =
+            SessionStateBuilder::new().with_default_features().with_config(config).build();
+        functions::register(&mut state).expect("functions");
+        functions::register_for_statement(&mut state, &context).expect("functions");
+        let catalog = MemoryCatalogProvider::new();
+        for schema in declared::SCHEMAS {
+            let provider = SystemSchemaProvider { schema: schema.name, context: context.clone() };
+            catalog.register_schema(schema.name, Arc::new(provider)).expect("a memory catalog takes schemas");
+        }
+        let session = SessionContext::new_with_state(state);
+        session.register_catalog("lake", Arc::new(catalog));
+        session
+    }
+
+    /// The rows of a query, columns separated by `|`; or the error.
+    pub async fn run(&self, user: &str, sql: &str) -> String {
+        let mut sql = sql.to_string();
+        for (name, oid) in &self.oids {
+            sql = sql.replace(&format!(":{name}'"), &format!("{oid}'"));
+        }
+        match self.rows(user, &sql).await {
+            Ok(rows) => self.with_names(&rows),
+            Err(error) => format!("ERROR {}\n", error.to_string().lines().next().unwrap_or_default()),
+        }
+    }
+
+    /// OIDs of the fixture's objects by name, so that scripts do not depend on the order of creation.
+    fn with_names(&self, rows: &[String]) -> String {
+        let replace = |cell: &str| {
+            let found = self.oids.iter().find(|(_, oid)| cell == oid.to_string());
+            found.map_or_else(|| cell.to_string(), |(name, _)| format!(":{name}"))
+        };
+        let line = |row: &String| row.split('|').map(replace).collect::<Vec<_>>().join("|") + "\n";
+        rows.iter().map(line).collect()
+    }
+
+    async fn rows(&self, user: &str, sql: &str) -> datafusion::common::Result<Vec<String>> {
+        let session = self.session(user);
+        let plan = session.state().statement_to_plan(statement(sql)).await?;
+        let batches = session.execute_logical_plan(plan).await?.collect().await?;
+        let options = FormatOptions::default().with_null("∅");
+        let mut rows = Vec::new();
+        for batch in &batches {
+            let columns = batch
+                .columns()
+                .iter()
+                .map(|column| ArrayFormatter::try_new(column.as_ref(), &options))
+                .collect::<Result<Vec<_>, _>>()?;
+            for row in 0..batch.num_rows() {
+                let cells: Vec<String> =
+                    columns.iter().map(|column| column.value(row).to_string().replace('\n', "\\n")).collect();
+                rows.push(cells.join("|"));
+            }
+        }
+        Ok(rows)
+    }
+
+    /// The physical plan as text.
+    pub async fn explain(&self, user: &str, sql: &str) -> String {
+        let session = self.session(user);
+        let plan = session.state().statement_to_plan(statement(sql)).await.expect(sql);
+        let plan = session.state().create_physical_plan(&plan).await.expect(sql);
+        datafusion::physical_plan::displayable(plan.as_ref()).indent(true).to_string()
+    }
+}
+
+fn statement(sql: &str) -> Statement {
+    let mut statements = Parser::parse_sql(&PostgreSqlDialect {}, sql).expect(sql);
+    let Sql::Query(mut query) = statements.remove(0) else { panic!("not a query: {sql}") };
+    name_duplicates(&mut query);
+    rewrite(&mut query);
+    Statement::Statement(Box::new(Sql::Query(query)))
+}
+
+/// The engine wants columns of different names, and the session's planner sees to that; here it is done simply.
+fn name_duplicates(query: &mut datafusion::sql::sqlparser::ast::Query) {
+    use datafusion::sql::sqlparser::ast::{Ident, Select, SelectItem, VisitMut, VisitorMut};
+    struct Selects;
+    impl VisitorMut for Selects {
+        type Break = ();
+        fn pre_visit_select(&mut self, select: &mut Select) -> std::ops::ControlFlow<()> {
+            for (place, item) in select.projection.iter_mut().enumerate() {
+                if let SelectItem::UnnamedExpr(expr) = item
+                    && matches!(expr, datafusion::sql::sqlparser::ast::Expr::Value(_))
+                {
+                    *item = SelectItem::ExprWithAlias {
+                        expr: expr.clone(),
+                        alias: Ident::new(format!("c{place}")),
+                    };
+                }
+            }
+            std::ops::ControlFlow::Continue(())
+        }
+    }
+    let _ = VisitMut::visit(query, &mut Selects);
+}
+
+#[derive(Debug)]
+struct SystemSchemaProvider {
+    schema: &'static str,
+    context: Arc<SystemContext>,
+}
+
+#[async_trait]
+impl SchemaProvider for SystemSchemaProvider {
+    fn table_names(&self) -> Vec<String> {
+        super::system_table_names(self.schema).map(str::to_string).collect()
+    }
+
+    async fn table(&self, name: &str) -> datafusion::common::Result<Option<Arc<dyn TableProvider>>> {
+        Ok(system_table(self.schema, name, &self.context))
+    }
+
+    fn table_exist(&self, name: &str) -> bool {
+        super::exists(self.schema, name)
+    }
+}
+
+async fn fill(
+    transaction: &mut Transaction,
+    catalog: &Catalog,
+    warehouse: &str,
+) -> HashMap<&'static str, u32> {
+    let (analysts, alice) = roles(transaction);
+    let raw = transaction.new_namespace_id().expect("ids are left");
+    transaction.push(Change::CreateNamespace(Namespace {
+        id: raw,
+        catalog: LAKE,
+        name: "raw".into(),
+        owner: SUPERUSER,
+        comment: None,
+        created_at_ms: 1_700_000_000_000,
+    }));
+    let orders = relation(transaction, PUBLIC_NAMESPACE, "orders", Some("the orders"), RelationKind::Table);
+    transaction.write_table(TableWrite {
+        relation: orders,
+        name: "orders".into(),
+        target: Target::New(Box::new(orders_metadata(catalog, warehouse))),
+        write: catalog.begin_write(&format!("{warehouse}/public/orders")).await.expect("an intent"),
+        operation: Operation::CreateEmpty,
+        added: Vec::new(),
+    });
+    let big = relation(transaction, PUBLIC_NAMESPACE, "big", None, RelationKind::View(big_view()));
+    let events = relation(transaction, raw, "events", None, RelationKind::External(events_table()));
+    let hidden =
+        relation(transaction, PUBLIC_NAMESPACE, "Secret plans", None, RelationKind::External(events_table()));
+    let grant = |on, privileges: &[Privilege], grantable: &[Privilege]| Change::SetGrant {
+        before: None,
+        after: Grant {
+            on,
+            to: analysts,
+            privileges: Privileges::of(privileges.iter().copied()),
+            grantable: Privileges::of(grantable.iter().copied()),
+        },
+    };
+    transaction.push(grant(
+        Securable::Relation(orders),
+        &[Privilege::Select, Privilege::Insert],
+        &[Privilege::Select],
+    ));
+    // Without a privilege on the schema this one leads nowhere.
+    transaction.push(grant(Securable::Relation(events), &[Privilege::Select], &[]));
+    HashMap::from([
+        ("analysts", analysts.oid()),
+        ("alice", alice.oid()),
+        ("raw", raw.oid()),
+        ("orders", orders.oid()),
+        ("big", big.oid()),
+        ("events", events.oid()),
+        ("hidden", hidden.oid()),
+    ])
+}
+
+fn roles(transaction: &mut Transaction) -> (RoleId, RoleId) {
+    let mut role = |name: &str, login, member_of| {
+        let id = transaction.new_role_id().expect("ids are left");
+        transaction.push(Change::CreateRole(Role {
+            id,
+            name: name.into(),
+            superuser: false,
+            login,
+            create_role: false,
+            create_schema: false,
+            verifier: None,
+            member_of,
+            comment: (!login).then(|| "people who count".to_string()),
+        }));
+        id
+    };
+    let analysts = role("analysts", false, Vec::new());
+    (analysts, role("alice", true, vec![analysts]))
+}
+
+fn relation(
+    transaction: &mut Transaction,
+    namespace: NamespaceId,
+    name: &str,
+    comment: Option<&str>,
+    kind: RelationKind,
+) -> RelationId {
+    let id = transaction.new_relation_id().expect("ids are left");
+    transaction.push(Change::CreateRelation(Relation {
+        id,
+        namespace,
+        name: name.into(),
+        owner: SUPERUSER,
+        comment: comment.map(str::to_string),
+        created_at_ms: 1_700_000_000_000,
+        kind,
+    }));
+    id
+}
+
+fn orders_metadata(catalog: &Catalog, warehouse: &str) -> iceberg::spec::TableMetadata {
+    let primitive = |id, name, required, kind| {
+        let field = NestedField::new(id, name, Type::Primitive(kind), required);
+        std::sync::Arc::new(if name == "customer" { field.with_doc("who") } else { field })
+    };
+    let tag = NestedField::list_element(8, Type::Primitive(PrimitiveType::String), false);
+    let city = primitive(9, "city", false, PrimitiveType::String);
+    let fields = vec![
+        primitive(1, "id", true, PrimitiveType::Long),
+        primitive(2, "customer", false, PrimitiveType::String),
+        primitive(3, "total", false, PrimitiveType::Decimal { precision: 12, scale: 2 }),
+        primitive(4, "placed", false, PrimitiveType::Timestamptz),
+        primitive(5, "key", false, PrimitiveType::Uuid),
+        NestedField::optional(6, "tags", Type::List(ListType::new(tag.into()))).into(),
+        NestedField::optional(7, "address", Type::Struct(StructType::new(vec![city]))).into(),
+    ];
+    let table = NewTable {
+        schema: Schema::builder().with_fields(fields).build().expect("a schema"),
+        partition: UnboundPartitionSpec::default(),
+        properties: HashMap::new(),
+        location: format!("{warehouse}/public/orders"),
+        format_version: FormatVersion::V2,
+    };
+    new_table(table, catalog.env().uuid(), catalog.env().now_ms()).expect("a table")
+}
+
+fn big_view() -> View {
+    let column = |name: &str, type_oid, type_modifier, comment: Option<&str>| ViewColumn {
+        name: name.into(),
+        type_oid,
+        type_modifier,
+        comment: comment.map(str::to_string),
+    };
+    View {
+        sql: "SELECT id, total FROM orders WHERE total > 10".into(),
+        search_path: vec!["public".into()],
+        columns: vec![
+            column("id", oid::INT8, -1, None),
+            column("total", oid::NUMERIC, 786_438, Some("in euro")),
+        ],
+    }
+}
+
+fn events_table() -> ExternalTable {
+    let field = |id, name, kind| NestedField::optional(id, name, Type::Primitive(kind)).into();
+    let fields = vec![field(1, "at", PrimitiveType::Date), field(2, "what", PrimitiveType::String)];
+    ExternalTable {
+        location: "file:///landing/events/".into(),
+        pattern: Some("*.csv".into()),
+        format: FileFormat::Csv(CsvFormat::default()),
+        schema: Schema::builder().with_fields(fields).build().expect("a schema"),
+        properties: [("bytes".to_string(), "20480".to_string())].into(),
+    }
+}

@@ -1,0 +1,231 @@
+//! The system tables that list relations, PostgreSQL's way: `pg_class`, `pg_tables`, `pg_views`,
+//! `pg_stat_user_tables`, `information_schema.tables` and `.views`. System tables list themselves, too.
+//!
+//! External tables are ordinary tables (`r`) whose access method is their file format, so that `\dt` and every client
+//! list them; `system.tables` says more (see `docs/postgres.md`).
+
+use tarn_catalog::SUPERUSER;
+use tarn_catalog::object::{RelationKind, Securable};
+
+use super::builtin::{AccessMethod, HEAP};
+use super::columns;
+use super::declared::{self, Declared};
+use super::grants;
+use super::rows::Scan;
+use super::value::{Rows, Value};
+use super::visible::{Found, RelationKeys};
+use crate::error::Result;
+
+/// PostgreSQL counts tables in pages of this many bytes.
+const PAGE_BYTES: u64 = 8192;
+
+const CLASS_KEYS: RelationKeys =
+    RelationKeys { oid: "oid", name: "relname", namespace_oid: "relnamespace", namespace: "" };
+
+const TABLES_KEYS: RelationKeys =
+    RelationKeys { oid: "", name: "table_name", namespace_oid: "", namespace: "table_schema" };
+
+/// The system tables that the keys admit.
+pub fn system_relations<'a>(
+    scan: &'a Scan,
+    keys: RelationKeys,
+) -> impl Iterator<Item = &'static Declared> + use<'a> {
+    declared::tables().iter().filter(move |table| {
+        scan.keys.admits_int(keys.oid, table.oid)
+            && scan.keys.admits_text(keys.name, table.name)
+            && scan.keys.admits_int(keys.namespace_oid, table.schema.oid)
+            && scan.keys.admits_text(keys.namespace, table.schema.name)
+    })
+}
+
+pub async fn pg_class(scan: &Scan) -> Result<Rows> {
+    let mut rows = scan.rows();
+    for table in system_relations(scan, CLASS_KEYS) {
+        push_system_class(&mut rows, table)?;
+    }
+    for found in scan.context.relations(&scan.keys, CLASS_KEYS)? {
+        push_class(scan, &mut rows, &found).await?;
+    }
+    Ok(rows)
+}
+
+fn push_system_class(rows: &mut Rows, table: &Declared) -> Result<()> {
+    let postgres = table.schema.name == "pg_catalog";
+    rows.push([
+        ("oid", table.oid.into()),
+        ("relname", table.name.into()),
+        ("relnamespace", table.schema.oid.into()),
+        ("relowner", SUPERUSER.oid().into()),
+        ("relam", if table.view { 0.into() } else { HEAP.into() }),
+        ("relkind", if table.view { "v" } else { "r" }.into()),
+        ("relpersistence", "p".into()),
+        ("relnatts", i64::try_from(table.columns.len()).unwrap_or(i64::MAX).into()),
+        ("relispopulated", true.into()),
+        ("relreplident", if postgres { "n" } else { "d" }.into()),
+    ])
+}
+
+async fn push_class(scan: &Scan, rows: &mut Rows, found: &Found) -> Result<()> {
+    let relation = &found.relation;
+    let view = matches!(relation.kind, RelationKind::View(_));
+    let figures = figures(scan, found)?;
+    let count = if scan.wants("relnatts") { columns::count(&scan.context, relation).await? } else { 0 };
+    let acl = if scan.wants("relacl") {
+        grants::access_list(&scan.context, Some(Securable::Relation(relation.id)), relation.owner)?
+    } else {
+        Value::Null
+    };
+    rows.push([
+        ("oid", relation.id.oid().into()),
+        ("relname", relation.name.as_str().into()),
+        ("relnamespace", relation.namespace.oid().into()),
+        ("relowner", relation.owner.oid().into()),
+        ("relam", AccessMethod::of(&relation.kind).map_or(0, |method| method.oid).into()),
+        ("relkind", if view { "v" } else { "r" }.into()),
+        ("relpersistence", "p".into()),
+        ("relnatts", count.into()),
+        ("reltuples", Value::Float(figures.rows.map_or(-1.0, as_estimate))),
+        ("relpages", figures.bytes.map_or(0, |bytes| bytes.div_ceil(PAGE_BYTES)).min(i32::MAX as u64).into()),
+        ("relhasrules", view.into()),
+        ("relispopulated", true.into()),
+        ("relreplident", "d".into()),
+        ("relacl", acl),
+    ])
+}
+
+/// Row counts above 2^53 lose digits; `reltuples` is an estimate.
+#[allow(clippy::cast_precision_loss)]
+fn as_estimate(rows: u64) -> f64 {
+    rows as f64
+}
+
+/// What is known of a table's size without reading it.
+pub struct Figures {
+    pub rows: Option<u64>,
+    pub bytes: Option<u64>,
+}
+
+/// Iceberg tables keep their figures in the pointer; an external table has what its last crawl saw.
+pub fn figures(scan: &Scan, found: &Found) -> Result<Figures> {
+    Ok(match &found.relation.kind {
+        RelationKind::Table => match scan.context.reader.pointer(found.relation.id)? {
+            Some(pointer) => Figures { rows: Some(pointer.row_count), bytes: Some(pointer.bytes) },
+            None => Figures { rows: None, bytes: None },
+        },
+        RelationKind::External(table) => {
+            let bytes = table.properties.get("bytes").and_then(|bytes| bytes.parse().ok());
+            Figures { rows: None, bytes }
+        }
+        RelationKind::View(_) => Figures { rows: None, bytes: None },
+    })
+}
+
+pub fn pg_tables(scan: &Scan) -> Result<Rows> {
+    let keys = RelationKeys { oid: "", name: "tablename", namespace_oid: "", namespace: "schemaname" };
+    let owners = scan.context.role_names()?;
+    let mut rows = scan.rows();
+    for table in system_relations(scan, keys).filter(|table| !table.view) {
+        let owner = owners.get(&SUPERUSER).cloned();
+        rows.push([
+            ("schemaname", table.schema.name.into()),
+            ("tablename", table.name.into()),
+            ("tableowner", owner.into()),
+            ("hasindexes", false.into()),
+            ("hasrules", false.into()),
+            ("hastriggers", false.into()),
+            ("rowsecurity", false.into()),
+        ])?;
+    }
+    for found in scan.context.relations(&scan.keys, keys)? {
+        if matches!(found.relation.kind, RelationKind::View(_)) {
+            continue;
+        }
+        rows.push([
+            ("schemaname", found.namespace.name.into()),
+            ("tablename", found.relation.name.into()),
+            ("tableowner", owners.get(&found.relation.owner).cloned().into()),
+            ("hasindexes", false.into()),
+            ("hasrules", false.into()),
+            ("hastriggers", false.into()),
+            ("rowsecurity", false.into()),
+        ])?;
+    }
+    Ok(rows)
+}
+
+pub fn pg_views(scan: &Scan) -> Result<Rows> {
+    let keys = RelationKeys { oid: "", name: "viewname", namespace_oid: "", namespace: "schemaname" };
+    let owners = scan.context.role_names()?;
+    let mut rows = scan.rows();
+    for found in scan.context.relations(&scan.keys, keys)? {
+        let RelationKind::View(view) = found.relation.kind else { continue };
+        rows.push([
+            ("schemaname", found.namespace.name.into()),
+            ("viewname", found.relation.name.into()),
+            ("viewowner", owners.get(&found.relation.owner).cloned().into()),
+            ("definition", view.sql.into()),
+        ])?;
+    }
+    Ok(rows)
+}
+
+pub fn pg_stat_tables(scan: &Scan) -> Result<Rows> {
+    let keys = RelationKeys { oid: "relid", name: "relname", namespace_oid: "", namespace: "schemaname" };
+    let mut rows = scan.rows();
+    for found in scan.context.relations(&scan.keys, keys)? {
+        if matches!(found.relation.kind, RelationKind::View(_)) {
+            continue;
+        }
+        let live = figures(scan, &found)?.rows;
+        rows.push([
+            ("relid", found.relation.id.oid().into()),
+            ("schemaname", found.namespace.name.into()),
+            ("relname", found.relation.name.into()),
+            ("n_live_tup", live.into()),
+            ("n_dead_tup", 0.into()),
+        ])?;
+    }
+    Ok(rows)
+}
+
+pub fn information_tables(scan: &Scan) -> Result<Rows> {
+    let mut rows = scan.rows();
+    let mut push = |schema: &str, name: &str, view: bool| {
+        rows.push([
+            ("table_catalog", scan.context.database.as_str().into()),
+            ("table_schema", schema.into()),
+            ("table_name", name.into()),
+            ("table_type", if view { "VIEW" } else { "BASE TABLE" }.into()),
+            ("is_insertable_into", if view { "NO" } else { "YES" }.into()),
+            ("is_typed", "NO".into()),
+        ])
+    };
+    for table in system_relations(scan, TABLES_KEYS) {
+        push(table.schema.name, table.name, true)?;
+    }
+    for found in scan.context.relations(&scan.keys, TABLES_KEYS)? {
+        let view = matches!(found.relation.kind, RelationKind::View(_));
+        push(&found.namespace.name, &found.relation.name, view)?;
+    }
+    Ok(rows)
+}
+
+pub fn information_views(scan: &Scan) -> Result<Rows> {
+    let mut rows = scan.rows();
+    for found in scan.context.relations(&scan.keys, TABLES_KEYS)? {
+        let RelationKind::View(view) = found.relation.kind else { continue };
+        rows.push([
+            ("table_catalog", scan.context.database.as_str().into()),
+            ("table_schema", found.namespace.name.into()),
+            ("table_name", found.relation.name.into()),
+            ("view_definition", view.sql.into()),
+            ("check_option", "NONE".into()),
+            ("is_updatable", "NO".into()),
+            ("is_insertable_into", "NO".into()),
+            ("is_trigger_updatable", "NO".into()),
+            ("is_trigger_deletable", "NO".into()),
+            ("is_trigger_insertable_into", "NO".into()),
+        ])?;
+    }
+    Ok(rows)
+}

@@ -1,0 +1,89 @@
+//! Rewrites what PostgreSQL understands and the query engine does not plan, from syntax tree to syntax tree, before
+//! names are resolved. Every rule keeps the meaning that the query has in PostgreSQL; none looks at the catalog.
+//!
+//! ```text
+//! idioms.rs      whole fragments that clients send, about kinds of objects that do not exist here
+//! casts.rs       x::regclass, x::oid, x::"char", pg_catalog.int4, json, uuid, varchar(n), timestamp
+//! operators.rs   OPERATOR(pg_catalog.~), COLLATE, pg_catalog.f(x), current_schema
+//! subqueries.rs  ARRAY(SELECT …), scalar subqueries that are not aggregates
+//! ```
+
+mod build;
+mod casts;
+mod idioms;
+mod operators;
+mod subqueries;
+
+use std::collections::HashSet;
+use std::ops::ControlFlow;
+
+use datafusion::sql::sqlparser::ast::{
+    Expr, Query, Select, SelectItem, SetExpr, TableFactor, VisitMut, VisitorMut,
+};
+
+/// Rewrites a query and everything in it.
+pub fn rewrite(query: &mut Query) {
+    let mut rewriter = Rewriter { idioms: idioms::may_apply(query), sets: HashSet::new() };
+    let _: ControlFlow<()> = query.visit(&mut rewriter);
+    if let SetExpr::Select(select) = query.body.as_mut() {
+        casts::show_names(select);
+    }
+}
+
+struct Rewriter {
+    /// Whether the query asks the system catalogs at all; looking for idioms costs a comparison per expression.
+    idioms: bool,
+    /// Where the subqueries are that stand for a set: `x > ALL (SELECT …)`. A node stays where it is while its parent
+    /// is being visited, so the address tells it when its turn comes.
+    sets: HashSet<usize>,
+}
+
+impl VisitorMut for Rewriter {
+    type Break = ();
+
+    fn pre_visit_select(&mut self, select: &mut Select) -> ControlFlow<()> {
+        keep_names(select);
+        ControlFlow::Continue(())
+    }
+
+    fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
+        if self.idioms {
+            idioms::rewrite(expr);
+        }
+        operators::rewrite(expr);
+        if let Expr::AnyOp { right, .. } | Expr::AllOp { right, .. } = expr {
+            self.sets.insert(address(right));
+        } else if !self.sets.remove(&address(expr)) {
+            subqueries::rewrite(expr);
+        }
+        ControlFlow::Continue(())
+    }
+
+    /// Casts are rewritten from the inside out: `x::regclass::text` is the name, `x::regclass::oid` the number.
+    fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
+        casts::rewrite(expr);
+        ControlFlow::Continue(())
+    }
+
+    fn pre_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<()> {
+        operators::rewrite_table_function(factor);
+        ControlFlow::Continue(())
+    }
+}
+
+fn address(expr: &Expr) -> usize {
+    std::ptr::from_ref(expr).addr()
+}
+
+/// A column without an alias is called after what it was before rewriting: `c.oid::regclass` after `oid`.
+fn keep_names(select: &mut Select) {
+    for item in &mut select.projection {
+        let SelectItem::UnnamedExpr(expr) = item else { continue };
+        if let Some(alias) = casts::output_name(expr).or_else(|| subqueries::output_name(expr)) {
+            *item = SelectItem::ExprWithAlias { expr: expr.clone(), alias };
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,113 @@
+//! Tests of the rewriting: what clients send, and what is planned instead.
+
+use datafusion::sql::sqlparser::ast::Statement;
+use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
+use datafusion::sql::sqlparser::parser::Parser;
+
+use super::rewrite;
+
+fn rewritten(sql: &str) -> String {
+    let mut statements = Parser::parse_sql(&PostgreSqlDialect {}, sql).expect(sql);
+    let Some(Statement::Query(query)) = statements.first_mut() else { panic!("not a query: {sql}") };
+    rewrite(query);
+    query.to_string()
+}
+
+fn check(sql: &str, expect: &str) {
+    assert_eq!(rewritten(sql), expect, "{sql}");
+}
+
+fn check_expression(expression: &str, expect: &str) {
+    check(&format!("SELECT 1 FROM t WHERE {expression}"), &format!("SELECT 1 FROM t WHERE {expect}"));
+}
+
+#[test]
+fn long_forms_become_short() {
+    check_expression("a OPERATOR(pg_catalog.~) '^(x|y)$' COLLATE pg_catalog.default", "a ~ '^(x|y)$'");
+    check_expression("a OPERATOR(pg_catalog.=) 1", "a = 1");
+    check_expression("pg_catalog.lower(a) = 'b'", "lower(a) = 'b'");
+    check_expression("pg_catalog.count(*) > information_schema.f()", "count(*) > f()");
+    check_expression("mine.lower(a)", "mine.lower(a)");
+    check_expression("s = current_schema", "s = current_schema()");
+    check("SELECT 1 FROM pg_catalog.generate_series(1, 2) g", "SELECT 1 FROM generate_series(1, 2) g");
+    check("SELECT 1 FROM pg_catalog.pg_timezone_names()", "SELECT 1 FROM pg_catalog.pg_timezone_names");
+}
+
+#[test]
+fn patterns_of_psql_become_lookups() {
+    let psql = |pattern: &str| format!("n OPERATOR(pg_catalog.~) '{pattern}' COLLATE pg_catalog.default");
+    check_expression(&psql("^(orders)$"), "n = 'orders'");
+    check_expression(&psql("^(my_o.*)$"), "n LIKE 'my\\_o%'");
+    check_expression(&psql("^(a.*b)$"), "n ~ '^(a.*b)$'");
+    check_expression(&psql("^(a\\.b)$"), "n ~ '^(a\\.b)$'");
+}
+
+#[test]
+fn oid_aliases_are_numbers_in_and_names_out() {
+    check_expression("c.oid = 'orders'::regclass", "c.oid = regclass_oid('orders')");
+    check_expression("c.oid = 'orders'::pg_catalog.regclass::oid", "c.oid = regclass_oid('orders')::BIGINT");
+    check_expression("c.oid = $1::regclass", "c.oid = regclass_oid($1)");
+    check_expression("c.oid::regclass::text = 'x'", "regclass_name(c.oid) = 'x'");
+    check_expression("t.typ::pg_catalog.regtype = 'x'", "regtype_name(t.typ) = 'x'");
+    check("SELECT c.oid::regclass FROM t", "SELECT regclass_name(c.oid) AS oid FROM t");
+    check("SELECT 'orders'::regclass", "SELECT regclass_name('orders') AS \"regclass\"");
+    check("SELECT 'orders'::regclass::oid", "SELECT regclass_oid('orders')::BIGINT AS \"regclass\"");
+}
+
+#[test]
+fn types_mean_what_they_mean_in_postgresql() {
+    check_expression("a = '16384'::oid", "a = 16384");
+    check_expression("a = b::pg_catalog.oid", "a = b::BIGINT");
+    check_expression("a = b::pg_catalog.int2[]", "a = b::SMALLINT[]");
+    check_expression("a = b::name", "a = b::TEXT");
+    check_expression("a = b::\"char\"", "a = left(b::TEXT, 1)");
+    check_expression("a = b::varchar(3)", "a = left(b::TEXT, 3)");
+    check_expression("a = b::char(3)", "a = rpad(b::TEXT, 3)");
+    check_expression("a = b::float", "a = b::DOUBLE PRECISION");
+    check_expression("a = CAST(b AS timestamp)", "a = CAST(b AS TIMESTAMP(6))");
+    check_expression("a = timestamptz '2020-01-01'", "a = TIMESTAMPTZ(6) '2020-01-01'");
+    check_expression("a = '\\xdead'::bytea", "a = X'dead'");
+    check_expression("a = b::uuid", "a = to_uuid(b)");
+    check_expression("a = b::jsonb", "a = to_json_text(b)");
+    check_expression("a = b::numeric(10,2)", "a = b::NUMERIC(10,2)");
+}
+
+#[test]
+fn arrays_of_subqueries_are_aggregates() {
+    check(
+        "SELECT ARRAY(SELECT b.name FROM m JOIN b ON m.r = b.oid WHERE m.x = r.oid ORDER BY 1) FROM r",
+        "SELECT list_or_empty((SELECT array_agg(b.name ORDER BY b.name) FROM m JOIN b ON m.r = b.oid \
+         WHERE m.x = r.oid)) AS \"array\" FROM r",
+    );
+}
+
+#[test]
+fn subqueries_for_a_value_check_that_there_is_one() {
+    check(
+        "SELECT (SELECT d.x FROM d WHERE d.k = a.k) FROM a",
+        "SELECT single_row((SELECT single_value(d.x) FROM d WHERE d.k = a.k)) AS x FROM a",
+    );
+    check(
+        "SELECT (SELECT d.x FROM d WHERE d.k = a.k ORDER BY d.y DESC LIMIT 1) AS latest FROM a",
+        "SELECT (SELECT first_value(d.x ORDER BY d.y DESC) FROM d WHERE d.k = a.k) AS latest FROM a",
+    );
+    for unchanged in [
+        "SELECT (SELECT max(d.x) FROM d WHERE d.k = a.k) AS m FROM a",
+        "SELECT (SELECT DISTINCT d.x FROM d) AS m FROM a",
+        "SELECT (SELECT d.x FROM d GROUP BY d.x) AS m FROM a",
+        "SELECT a.x FROM a WHERE a.x = ANY(SELECT d.x FROM d)",
+        "SELECT a.x FROM a WHERE a.x IN (SELECT d.x FROM d)",
+        "SELECT a.x FROM a WHERE EXISTS (SELECT d.x FROM d WHERE d.k = a.k)",
+    ] {
+        check(unchanged, unchanged);
+    }
+}
+
+#[test]
+fn only_equalities_reach_outside() {
+    check(
+        "SELECT (SELECT d.x FROM d WHERE d.k = a.k AND a.flag AND a.k <> d.other) AS y FROM a",
+        "SELECT single_row(CASE WHEN a.flag THEN (SELECT single_value(d.x) FROM d WHERE d.k = a.k AND \
+         d.k <> d.other) END) AS y FROM a",
+    );
+}

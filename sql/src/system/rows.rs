@@ -1,0 +1,77 @@
+//! Which row builder serves which declared table. A table without one is empty: Tarn has no object of its kind.
+//! Next: the builders, by what they list: `schemas`, `relations`, `columns`, `roles`, `grants`, `builtin`, `tables`,
+//! `commits`.
+
+use std::sync::Arc;
+
+use super::context::SystemContext;
+use super::declared::Declared;
+use super::keys::Keys;
+use super::value::Rows;
+use super::{builtin, columns, commits, grants, relations, roles, schemas, tables};
+use crate::error::Result;
+
+/// One read of one system table.
+#[derive(Debug)]
+pub struct Scan {
+    pub context: Arc<SystemContext>,
+    pub declared: &'static Declared,
+    pub keys: Keys,
+    /// The wanted columns, counted from 0.
+    pub projection: Vec<usize>,
+}
+
+impl Scan {
+    /// An empty set of rows of this table.
+    pub fn rows(&self) -> Rows {
+        Rows::new(self.declared)
+    }
+
+    /// Whether anybody looks at a column; what is costly to find is found only then.
+    pub fn wants(&self, column: &str) -> bool {
+        self.projection.iter().any(|index| self.declared.columns[*index].name == column)
+    }
+}
+
+/// The rows of a system table that the scan's keys admit, and perhaps more.
+pub async fn rows(scan: &Scan) -> Result<Rows> {
+    match (scan.declared.schema.name, scan.declared.name) {
+        ("pg_catalog", "pg_namespace") => schemas::pg_namespace(scan),
+        ("pg_catalog", "pg_class") => relations::pg_class(scan).await,
+        ("pg_catalog", "pg_tables") => relations::pg_tables(scan),
+        ("pg_catalog", "pg_views") => relations::pg_views(scan),
+        ("pg_catalog", "pg_stat_user_tables" | "pg_stat_all_tables") => relations::pg_stat_tables(scan),
+        ("pg_catalog", "pg_attribute") => columns::pg_attribute(scan).await,
+        ("pg_catalog", "pg_description") => columns::pg_description(scan).await,
+        ("pg_catalog", "pg_roles") => roles::pg_roles(scan),
+        ("pg_catalog", "pg_user") => roles::pg_user(scan),
+        ("pg_catalog", "pg_group") => roles::pg_group(scan),
+        ("pg_catalog", "pg_auth_members") => roles::pg_auth_members(scan),
+        ("pg_catalog", "pg_shdescription") => roles::pg_shdescription(scan),
+        ("pg_catalog", "pg_type") => builtin::pg_type(scan),
+        ("pg_catalog", "pg_am") => builtin::pg_am(scan),
+        ("pg_catalog", "pg_collation") => builtin::pg_collation(scan),
+        ("pg_catalog", "pg_tablespace") => builtin::pg_tablespace(scan),
+        ("pg_catalog", "pg_database") => builtin::pg_database(scan),
+        ("pg_catalog", "pg_settings") => builtin::pg_settings(scan),
+        ("pg_catalog", "pg_proc") => builtin::pg_proc(scan),
+        ("information_schema", "information_schema_catalog_name") => schemas::catalog_name(scan),
+        ("information_schema", "schemata") => schemas::schemata(scan),
+        ("information_schema", "tables") => relations::information_tables(scan),
+        ("information_schema", "views") => relations::information_views(scan),
+        ("information_schema", "columns") => columns::information_columns(scan).await,
+        ("information_schema", "table_privileges" | "role_table_grants") => grants::table_privileges(scan),
+        ("information_schema", "applicable_roles") => roles::applicable_roles(scan),
+        ("information_schema", "enabled_roles") => roles::enabled_roles(scan),
+        ("system", "schemas") => schemas::system_schemas(scan),
+        ("system", "tables") => tables::system_tables(scan),
+        ("system", "views") => tables::system_views(scan),
+        ("system", "columns") => columns::system_columns(scan).await,
+        ("system", "commits") => commits::system_commits(scan),
+        ("system", "snapshots") => tables::system_snapshots(scan).await,
+        ("system", "roles") => roles::system_roles(scan),
+        ("system", "grants") => grants::system_grants(scan),
+        ("system", "settings") => builtin::system_settings(scan),
+        _ => Ok(scan.rows()),
+    }
+}

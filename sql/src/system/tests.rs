@@ -1,0 +1,93 @@
+//! Scripts against the system tables: what psql and other clients send, and what they get. A script is blocks of
+//! `SQL`, `----`, and the rows; `\u name` before the SQL asks as that user instead of `tarn`. With the environment
+//! variable `TARN_UPDATE` set, the rows are written into the script instead of compared, to be reviewed as a diff.
+
+use std::path::Path;
+
+use super::fixture::Fixture;
+
+struct Block {
+    /// Lines before the SQL: comments and `\u`.
+    head: String,
+    user: String,
+    sql: String,
+    expect: String,
+}
+
+fn read_script(text: &str) -> Vec<Block> {
+    let mut blocks = Vec::new();
+    for part in text.split("\n\n").filter(|part| !part.trim().is_empty()) {
+        let (head_and_sql, expect) = part.split_once("\n----").expect("a block has a line ----");
+        let is_head = |line: &&str| line.starts_with("-- ") || line.starts_with("\\u ");
+        let head: Vec<&str> = head_and_sql.trim().lines().take_while(is_head).collect();
+        let user = head.iter().find_map(|line| line.strip_prefix("\\u ")).unwrap_or("tarn").to_string();
+        let sql: Vec<&str> = head_and_sql.trim().lines().skip(head.len()).collect();
+        let expect = expect.trim_start_matches('\n').trim_end();
+        let expect = if expect.is_empty() { String::new() } else { format!("{expect}\n") };
+        blocks.push(Block { head: head.join("\n"), user, sql: sql.join("\n"), expect });
+    }
+    blocks
+}
+
+async fn check_script(name: &str) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/system/testscripts").join(name);
+    let fixture = Fixture::new().await;
+    let mut written = String::new();
+    let mut wrong = String::new();
+    for block in read_script(&std::fs::read_to_string(&path).expect("the script")) {
+        let rows = fixture.run(&block.user, &block.sql).await;
+        if rows != block.expect {
+            wrong.push_str(&format!(
+                "{}\n{}\n---- expected\n{}---- got\n{rows}\n",
+                block.head, block.sql, block.expect
+            ));
+        }
+        let head = if block.head.is_empty() { String::new() } else { format!("{}\n", block.head) };
+        written.push_str(&format!("{head}{}\n----\n{rows}\n", block.sql));
+    }
+    if std::env::var_os("TARN_UPDATE").is_some() {
+        std::fs::write(&path, written.trim_end().to_string() + "\n").expect("the script is writable");
+    } else {
+        assert!(wrong.is_empty(), "{name}:\n{wrong}");
+    }
+}
+
+#[tokio::test]
+async fn psql_describes() {
+    check_script("psql_describe.txt").await;
+}
+
+#[tokio::test]
+async fn psql_completes() {
+    check_script("psql_complete.txt").await;
+}
+
+#[tokio::test]
+async fn other_queries() {
+    check_script("queries.txt").await;
+}
+
+#[tokio::test]
+async fn lookups_read_only_what_is_asked_for() {
+    let fixture = Fixture::new().await;
+    for (sql, expect) in [
+        ("SELECT oid FROM pg_class WHERE oid = '1259'", "pg_class, keys=[oid in [1259]]"),
+        (
+            "SELECT oid FROM pg_class WHERE relname OPERATOR(pg_catalog.~) '^(orders)$' COLLATE pg_catalog.default",
+            "pg_class, keys=[relname in [\"orders\"]]",
+        ),
+        ("SELECT oid FROM pg_class WHERE relname LIKE 'or%'", "pg_class, keys=[relname like \"or\"…]"),
+        (
+            "SELECT 1 FROM information_schema.columns WHERE table_schema = 'raw' AND table_name IN ('a', 'b')",
+            "keys=[table_name in [\"a\", \"b\"], table_schema in [\"raw\"]]",
+        ),
+        // psql's completion of column names: the table's OID is known only when the other side has been read.
+        (
+            "SELECT a.attname FROM pg_attribute a, pg_class c WHERE c.oid = a.attrelid AND c.relname = 'orders'",
+            "pg_attribute, run_time_filters=1",
+        ),
+    ] {
+        let plan = fixture.explain("tarn", sql).await;
+        assert!(plan.contains(expect), "{sql}\n{plan}\ndoes not have {expect}");
+    }
+}
