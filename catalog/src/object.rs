@@ -141,6 +141,9 @@ impl Default for CsvFormat {
 pub struct JsonFormat {
     /// The file is one array of objects; otherwise one object per line.
     pub array: bool,
+    /// The file is one object keyed by data: each of its members is a row with the columns `key` and `value`.
+    #[serde(default)]
+    pub keyed: bool,
 }
 
 /// A named query.

@@ -4,6 +4,7 @@ mod error;
 pub mod files;
 pub mod functions;
 mod sqlstate;
+mod statement;
 pub mod system;
 pub mod table;
 pub mod types;

@@ -1,1 +1,24 @@
-//! 
+//! Files that are not tables yet, as rows: `read_parquet`, `read_csv`, `read_json`, and external tables. It decides
+//! how files are found and read; what their columns are is decided in `crawl/infer`. It must never write a file.
+//!
+//! ```text
+//! location -> guard -> listing -> (name: format, partitions) -> scan -> source | parquet -> feed -> csv | json
+//! ```
+pub(crate) mod csv;
+mod external;
+pub(crate) mod feed;
+pub(crate) mod json;
+pub(crate) mod listing;
+pub(crate) mod name;
+mod options;
+mod parquet;
+pub(crate) mod problem;
+mod read;
+mod scan;
+mod source;
+pub(crate) mod values;
+
+pub use external::external_table;
+pub use options::ReadFunction;
+pub(crate) use parquet::broken as parquet_problem;
+pub use read::read_files;

@@ -1,0 +1,194 @@
+//! Many files looked at side by side, and one schema made of what was found in them.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use arrow::datatypes::{DataType, Field, Schema};
+use datafusion::common::runtime::SpawnedTask;
+use futures::{StreamExt, TryStreamExt};
+use object_store::ObjectStore;
+use tarn_catalog::object::{CsvFormat, FileFormat};
+
+use super::kinds::TextColumn;
+use super::{CsvHints, Probe, SampleLimits, finished, merged, probe};
+use crate::error::{Error, Result};
+use crate::files::listing::{FoundFile, Listing};
+use crate::files::name::{self, Format};
+use crate::files::problem::Problem;
+use crate::sqlstate::SqlState;
+
+/// Files looked at side by side.
+const FILES_AT_ONCE: usize = 8;
+/// When this much of the files of one location was looked at, only the beginnings of the others are, bytes.
+const LOCATION_BYTES: u64 = 1 << 30;
+/// What is looked at of a file then, bytes.
+const BEGINNING_BYTES: u64 = 1 << 20;
+/// Files whose column names have less than this part in common are different tables.
+const LIKENESS_MIN: f64 = 0.5;
+
+/// What was found in the files of one table.
+#[derive(Debug, Clone)]
+pub struct Sampled {
+    pub format: FileFormat,
+    /// In the types that tables have; the columns of the folders' names last.
+    pub schema: Schema,
+}
+
+/// Looks at all files of a listing and gives them one schema; a file that cannot be read, or whose columns cannot be
+/// brought together with the others', is an error that names it.
+pub async fn sample(
+    listing: &Listing,
+    format: Format,
+    hints: &CsvHints,
+    limits: &SampleLimits,
+) -> Result<Sampled> {
+    let probes = probe_all(&listing.store, &listing.files, Some(format), hints, limits).await?;
+    let mut found: Option<(FileFormat, Schema)> = None;
+    for (file, probe) in listing.files.iter().zip(probes) {
+        let probe = probe.map_err(|problem| problem.of_file(file.shown()))?;
+        found = Some(match found {
+            None => (probe.format, probe.schema),
+            Some((format, schema)) => {
+                let misfit = |reason: &str| Problem::malformed(reason).of_file(file.shown());
+                if format != probe.format && !matches!(format, FileFormat::Json(_)) {
+                    return Err(misfit("it has another delimiter or header than the files before it")
+                        .with_hint("Name the options delimiter and header, or read the files one by one."));
+                }
+                let text_holds_all = !matches!(format, FileFormat::Parquet);
+                let merged = merged(&schema, &probe.schema, text_holds_all).ok_or_else(|| {
+                    misfit("its columns have other types than those of the files before it")
+                })?;
+                (format, merged)
+            }
+        });
+    }
+    let (format, schema) = found.ok_or_else(|| Error::new(SqlState::UNDEFINED_FILE, "there are no files"))?;
+    let schema = merged_with_folders(&schema, &listing.files);
+    Ok(Sampled { format, schema: finished(&schema) })
+}
+
+/// Looks at files side by side, each result in the place of its file. Delimited files that alone would be read in
+/// another way than most are looked at again in that way.
+pub async fn probe_all(
+    store: &Arc<dyn ObjectStore>,
+    files: &[FoundFile],
+    format: Option<Format>,
+    hints: &CsvHints,
+    limits: &SampleLimits,
+) -> Result<Vec<std::result::Result<Probe, Problem>>> {
+    let mut bytes = 0;
+    let work = files.iter().map(|file| {
+        let left = if bytes > LOCATION_BYTES { BEGINNING_BYTES } else { limits.bytes };
+        bytes += file.meta.size.min(limits.bytes);
+        (file.clone(), SampleLimits { bytes: limits.bytes.min(left), rows: limits.rows })
+    });
+    let mut probes: Vec<_> = futures::stream::iter(work.collect::<Vec<_>>())
+        .map(|(file, limits)| spawn_probe(Arc::clone(store), file, format, hints.clone(), limits))
+        .buffered(FILES_AT_ONCE)
+        .try_collect()
+        .await?;
+    let Some(usual) = usual_header(&probes, hints) else { return Ok(probes) };
+    for (file, result) in files.iter().zip(&mut probes) {
+        let Ok(Probe { format: FileFormat::Csv(csv), .. }) = &result else { continue };
+        if csv.delimiter == usual.delimiter && csv.header != usual.header {
+            let hints = CsvHints { header: Some(usual.header), ..hints.clone() };
+            let again = probe(store, file, format, &hints, limits).await;
+            if again.as_ref().is_ok_and(|again| is_like_one(again, &usual.schema)) {
+                *result = again;
+            }
+        }
+    }
+    Ok(probes)
+}
+
+/// On a task of its own, so that several processors take part; it stops when nobody waits for it any more.
+async fn spawn_probe(
+    store: Arc<dyn ObjectStore>,
+    file: FoundFile,
+    format: Option<Format>,
+    hints: CsvHints,
+    limits: SampleLimits,
+) -> Result<std::result::Result<Probe, Problem>> {
+    let task = SpawnedTask::spawn(async move { probe(&store, &file, format, &hints, &limits).await });
+    task.join().await.map_err(|error| Error::internal(format!("looking at a file failed: {error}")))
+}
+
+/// How the file with the most rows is read, when the files do not agree on having a header.
+struct Usual {
+    delimiter: char,
+    header: bool,
+    schema: Schema,
+}
+
+fn usual_header(probes: &[std::result::Result<Probe, Problem>], hints: &CsvHints) -> Option<Usual> {
+    if hints.header.is_some() {
+        return None;
+    }
+    let csv = |probe: &&Probe| match &probe.format {
+        FileFormat::Csv(CsvFormat { delimiter, header, .. }) => Some((*delimiter, *header)),
+        _ => None,
+    };
+    let known: Vec<&Probe> = probes.iter().flatten().filter(|probe| csv(probe).is_some()).collect();
+    let most = known.iter().max_by_key(|probe| probe.rows)?;
+    let (delimiter, header) = csv(most)?;
+    let agreed = known.iter().all(|probe| csv(probe) == Some((delimiter, header)));
+    (!agreed).then(|| Usual { delimiter, header, schema: most.schema.clone() })
+}
+
+fn is_like_one(probe: &Probe, schema: &Schema) -> bool {
+    alike(&probe.schema, schema, matches!(probe.format, FileFormat::Csv(CsvFormat { header: false, .. })))
+}
+
+/// Whether files with these columns may be one table: they share most of their names, and no nested column of one
+/// is a plain one of the other. Columns without names of their own must be as many and of the same types.
+pub fn alike(one: &Schema, other: &Schema, positional: bool) -> bool {
+    if positional {
+        let same = |(one, other): (&Arc<Field>, &Arc<Field>)| {
+            one.data_type() == other.data_type()
+                || matches!((one.data_type(), other.data_type()), (DataType::Null, _) | (_, DataType::Null))
+        };
+        return one.fields().len() == other.fields().len()
+            && one.fields().iter().zip(other.fields()).all(same);
+    }
+    let names =
+        |schema: &Schema| -> HashSet<String> { schema.fields().iter().map(|f| f.name().clone()).collect() };
+    let (one_names, other_names) = (names(one), names(other));
+    let shared = one_names.intersection(&other_names).count() as f64;
+    let all = one_names.union(&other_names).count() as f64;
+    all == 0.0 || (shared / all >= LIKENESS_MIN && merged(one, other, false).is_some())
+}
+
+/// The columns that `key=value` folders above the files make, with the types their values have.
+fn folder_fields(files: &[FoundFile]) -> Vec<Field> {
+    let mut columns: Vec<TextColumn> = Vec::new();
+    for file in files {
+        for (key, value) in file.folders().filter_map(name::partition) {
+            let column = match columns.iter_mut().position(|column| column.name == key) {
+                Some(position) => &mut columns[position],
+                None => {
+                    columns.push(TextColumn::new(key.to_owned()));
+                    let last = columns.len() - 1;
+                    &mut columns[last]
+                }
+            };
+            column.observe(value.as_deref().unwrap_or_default(), 1);
+        }
+    }
+    let field = |column: &TextColumn| {
+        let data_type = match column.data_type() {
+            // Only what a folder's name is compared with in queries; a fraction or a time in a name stays text.
+            kept @ (DataType::Int64 | DataType::Date32) => kept,
+            _ => DataType::Utf8,
+        };
+        Field::new(&column.name, data_type, true)
+    };
+    columns.iter().map(field).collect()
+}
+
+/// The columns of the files and of their folders; a folder's value counts where both have a column.
+pub fn merged_with_folders(schema: &Schema, files: &[FoundFile]) -> Schema {
+    let folders = folder_fields(files);
+    let of_files = schema.fields().iter().filter(|field| folders.iter().all(|f| f.name() != field.name()));
+    let fields = of_files.cloned().chain(folders.iter().cloned().map(Arc::new));
+    Schema::new(fields.collect::<Vec<_>>())
+}

@@ -1,0 +1,72 @@
+//! The names of new tables: from what they are called for, made different where two would be equal. The same files
+//! get the same names whatever their order. Pure. Next: `plan.rs`.
+
+use std::collections::{HashMap, HashSet};
+
+use tarn_catalog::name::IDENTIFIER_BYTES_MAX;
+
+use super::group::Candidate;
+
+/// A name in lower case, all but letters and digits as `_`, that does not start with a digit.
+pub fn table_name(called: &str) -> String {
+    let lower = called.to_lowercase();
+    let mut name: String =
+        lower.chars().map(|char| if char.is_alphanumeric() || char == '_' { char } else { '_' }).collect();
+    if name.is_empty() || name.starts_with(|char: char| char.is_numeric()) {
+        name.insert(0, '_');
+    }
+    while name.len() > IDENTIFIER_BYTES_MAX {
+        name.pop();
+    }
+    name
+}
+
+/// A name for each candidate, unlike each other and unlike `taken`: as it is called; where that is not enough, with
+/// its format; then with the folders above it; then with a number.
+pub fn table_names(candidates: &[&Candidate], taken: &HashSet<String>) -> Vec<String> {
+    let wishes: Vec<Vec<String>> = candidates.iter().map(|candidate| wishes(candidate)).collect();
+    let mut chosen = vec![0; candidates.len()];
+    loop {
+        let names: Vec<&String> = wishes.iter().zip(&chosen).map(|(wishes, level)| &wishes[*level]).collect();
+        let mut counts: HashMap<&String, usize> = HashMap::new();
+        names.iter().for_each(|name| *counts.entry(name).or_default() += 1);
+        let clashes =
+            |name: &String| counts.get(name).is_some_and(|count| *count > 1) || taken.contains(name);
+        let rising: Vec<usize> = (0..names.len())
+            .filter(|index| clashes(names[*index]) && chosen[*index] + 1 < wishes[*index].len())
+            .collect();
+        if rising.is_empty() {
+            return numbered(names.into_iter().cloned().collect(), taken);
+        }
+        rising.into_iter().for_each(|index| chosen[index] += 1);
+    }
+}
+
+/// Names for one candidate, each more exact than the one before.
+fn wishes(candidate: &Candidate) -> Vec<String> {
+    let mut called = candidate.called.clone();
+    let mut wishes = vec![table_name(&called), table_name(&format!("{called}_{}", candidate.suffix))];
+    for folder in &candidate.above {
+        called = format!("{folder}_{called}");
+        wishes.push(table_name(&called));
+        wishes.push(table_name(&format!("{called}_{}", candidate.suffix)));
+    }
+    wishes
+}
+
+/// Numbers for what is still not different.
+fn numbered(names: Vec<String>, taken: &HashSet<String>) -> Vec<String> {
+    let mut used: HashSet<String> = taken.clone();
+    let mut result = Vec::with_capacity(names.len());
+    for name in names {
+        let mut number = 1;
+        let mut unique = name.clone();
+        while used.contains(&unique) {
+            number += 1;
+            unique = format!("{name}_{number}");
+        }
+        used.insert(unique.clone());
+        result.push(unique);
+    }
+    result
+}

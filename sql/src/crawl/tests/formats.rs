@@ -1,0 +1,153 @@
+//! What is in files: delimiters, quotes, encodings, compression, nesting, and the types of Parquet.
+
+use arrow::array::{
+    ArrayRef, Decimal128Array, DictionaryArray, Int32Array, LargeStringArray, StringArray,
+    TimestampNanosecondArray, UInt64Array,
+};
+use arrow::datatypes::Int32Type as Key;
+
+use super::*;
+
+#[tokio::test]
+async fn delimited_text_of_every_kind() {
+    let lake = Lake::new();
+    lake.write("bom.csv", "\u{feff}id,name\r\n1,a\r\n2,\"b\r\nc\"\r\n");
+    lake.write("semi.csv", "id;price\n1;2,50\n");
+    lake.write("pipe.txt", "id|who\n1|x\n");
+    lake.write("bare.csv", "1,2024-01-01\n2,2024-01-02\n");
+    lake.write("only_header.csv", "first,second\n");
+    lake.write("quoted.csv", "a,text\n1,\"say \"\"hi\"\", then\"\n2,\n");
+    lake.crawl().await;
+    for (sql, expect) in [
+        ("SELECT id, length(name) FROM bom ORDER BY id", &["1|1", "2|4"][..]),
+        ("SELECT id, price FROM semi", &["1|2,50"]),
+        ("SELECT who FROM pipe", &["x"]),
+        ("SELECT column_1, column_2 FROM bare ORDER BY 1", &["1|2024-01-01", "2|2024-01-02"]),
+        ("SELECT count(*), count(first) FROM only_header", &["0|0"]),
+        ("SELECT text FROM quoted ORDER BY a", &["say \"hi\", then", "NULL"]),
+    ] {
+        assert_eq!(lake.query(sql).await.expect(sql), expect, "{sql}");
+    }
+}
+
+#[tokio::test]
+async fn compressed_files_are_read() {
+    let lake = Lake::new();
+    // "id,name\n1,a\n" through gzip.
+    lake.write("gz/a.csv.gz", unhex("1f8b08000000000002ffcb4cd1c94bcc4de532d449e40200d454b9ee0c000000"));
+    lake.crawl().await;
+    assert_eq!(lake.query("SELECT id, name FROM gz").await.expect("the file is read"), ["1|a"]);
+    lake.write("broken/a.csv.gz", "this is not gzip");
+    let report = lake.crawl().await;
+    let error = report.iter().find(|line| line.action == "error").expect("the file is reported");
+    assert!(error.reason.as_deref().is_some_and(|reason| reason.contains("decompressing")), "{error:?}");
+}
+
+fn unhex(text: &str) -> Vec<u8> {
+    let digit = |byte: u8| char::from(byte).to_digit(16).expect("the text is hexadecimal") as u8;
+    text.as_bytes().chunks(2).map(|pair| digit(pair[0]) * 16 + digit(pair[1])).collect()
+}
+
+#[tokio::test]
+async fn nested_json_is_structs_and_lists() {
+    let lake = Lake::new();
+    lake.write(
+        "people.json",
+        r#"[{"id": {"thomas": "00172", "n": 1}, "terms": [{"start": "2001-01-03"}, {"start": "2007-01-04", "class": 1}],
+             "tags": [], "mixed": 1, "Name": "A"},
+            {"id": {"thomas": null, "n": 2.5, "new": true}, "terms": [], "mixed": {"deep": [1, 2.50]}, "name": "b"}]"#,
+    );
+    lake.crawl().await;
+    for (sql, expect) in [
+        (
+            "SELECT id['thomas'], id['n'], id['new'] FROM people ORDER BY id['n']",
+            &["00172|1.0|NULL", "NULL|2.5|true"][..],
+        ),
+        ("SELECT mixed FROM people ORDER BY 1", &["1", "{\"deep\": [1, 2.50]}"]),
+        ("SELECT \"Name\", name FROM people ORDER BY 1 NULLS LAST", &["A|NULL", "NULL|b"]),
+        (
+            "SELECT t['start'], t['class'] FROM (SELECT unnest(terms) AS t FROM people) ORDER BY 1",
+            &["2001-01-03|NULL", "2007-01-04|1"],
+        ),
+        ("SELECT count(tags) FROM people", &["1"]),
+    ] {
+        assert_eq!(lake.query(sql).await.expect(sql), expect, "{sql}");
+    }
+}
+
+#[tokio::test]
+async fn an_object_keyed_by_data_is_one_row_per_key() {
+    let lake = Lake::new();
+    lake.write("members.json", r#"{"A": [{"n": 1}], "B": [{"n": 2}, {"n": 3}], "C": []}"#);
+    lake.crawl().await;
+    let rows =
+        lake.query("SELECT key, v['n'] FROM (SELECT key, unnest(value) AS v FROM members) ORDER BY 2").await;
+    assert_eq!(rows.expect("the table is read"), ["A|1", "B|2", "B|3"]);
+}
+
+#[tokio::test]
+async fn many_batches_come_through() {
+    let lake = Lake::new();
+    let mut csv = String::from("id,name\n");
+    let mut json = String::from("[");
+    for id in 0..30_000 {
+        csv.push_str(&format!("{id},\"name, {id}\"\n"));
+        json.push_str(&format!("{}{{\"id\":{id}}}\n", if id == 0 { "" } else { "," }));
+    }
+    lake.write("big_csv.csv", csv);
+    lake.write("big_json.json", json + "]");
+    lake.crawl().await;
+    for table in ["big_csv", "big_json"] {
+        let sql = format!("SELECT count(*), sum(id), min(id), max(id) FROM {table}");
+        assert_eq!(lake.query(&sql).await.expect("the table is read"), ["30000|449985000|0|29999"]);
+    }
+}
+
+fn batch(columns: Vec<(&str, ArrayRef)>) -> RecordBatch {
+    RecordBatch::try_from_iter(columns).expect("the columns have one length")
+}
+
+#[tokio::test]
+async fn parquet_types_are_those_of_tables() {
+    let lake = Lake::new();
+    let kinds: DictionaryArray<Key> = ["a", "b"].into_iter().collect();
+    let decimals = Decimal128Array::from(vec![150, 250]).with_precision_and_scale(10, 2).expect("it fits");
+    lake.write_parquet(
+        "types.parquet",
+        &batch(vec![
+            ("big", Arc::new(UInt64Array::from(vec![1, u64::MAX]))),
+            (
+                "at",
+                Arc::new(
+                    TimestampNanosecondArray::from(vec![1_000_000_123, 0]).with_timezone("Europe/Berlin"),
+                ),
+            ),
+            ("kind", Arc::new(kinds)),
+            ("long", Arc::new(LargeStringArray::from(vec!["x", "y"]))),
+            ("price", Arc::new(decimals)),
+        ]),
+    );
+    let expect =
+        "big numeric(20,0), \"at\" timestamp with time zone, kind text, long text, price numeric(10,2)";
+    assert_eq!(lake.columns("types").await.replace("\"at\"", "at"), expect.replace("\"at\"", "at"));
+    let rows =
+        lake.query("SELECT big, kind, long, price FROM types ORDER BY kind").await.expect("it is read");
+    assert_eq!(rows, ["1|a|x|1.50", "18446744073709551615|b|y|2.50"]);
+    let seconds = lake.query("SELECT count(*) FROM types WHERE at > '1970-01-01T00:00:00.5Z'").await;
+    assert_eq!(seconds.expect("it is read"), ["1"]);
+}
+
+#[tokio::test]
+async fn parquet_files_of_one_table_may_differ() {
+    let lake = Lake::new();
+    let ints: ArrayRef = Arc::new(Int32Array::from(vec![1]));
+    let texts: ArrayRef = Arc::new(StringArray::from(vec!["two"]));
+    lake.write_parquet("t/a.parquet", &batch(vec![("id", Arc::clone(&ints)), ("n", ints)]));
+    lake.write_parquet(
+        "t/b.parquet",
+        &batch(vec![("n", Arc::clone(&texts)), ("id", Arc::new(Int32Array::from(vec![2])))]),
+    );
+    assert_eq!(lake.columns("t").await, "id integer, n text");
+    let rows = lake.query("SELECT id, n FROM t ORDER BY id").await.expect("the table is read");
+    assert_eq!(rows, ["1|1", "2|two"]);
+}

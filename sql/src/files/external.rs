@@ -1,0 +1,68 @@
+//! An external table as a table to read: what the catalog says of it, and the files that are there now. It was checked
+//! when it was registered that its location may be read; the guard looks at every file again. Next: `scan.rs`.
+
+use std::sync::Arc;
+
+use datafusion::catalog::TableProvider;
+use datafusion::execution::SessionState;
+use tarn_catalog::object::{ExternalTable, FileFormat};
+use tarn_catalog::storage::Storage;
+
+use super::csv::{CsvReading, Dialect, Ragged};
+use super::listing::{self, Listing, Matcher};
+use super::scan::{FilesTable, Reading};
+use super::source::TextReading;
+use crate::error::{Error, Result};
+use crate::sqlstate::SqlState;
+use crate::table::arrow_schema;
+
+/// The files of an external table at this moment, to be read.
+pub async fn external_table(
+    table: &ExternalTable,
+    storage: &Arc<Storage>,
+    _state: &SessionState,
+) -> Result<Arc<dyn TableProvider>> {
+    let schema = arrow_schema(&table.schema)?;
+    let listing = files_of(table, storage).await?;
+    Ok(Arc::new(FilesTable::new(schema, reading(&table.format)?, listing)?))
+}
+
+/// The files of an external table: never empty ones, which hold no rows in any format.
+pub async fn files_of(table: &ExternalTable, storage: &Arc<Storage>) -> Result<Listing> {
+    let location = storage.guard().external_location(&table.location)?;
+    let mut listing = listing::list(storage, &location).await?;
+    if listing.folder {
+        let matcher = table.pattern.as_deref().map(Matcher::new).transpose()?;
+        let matches = |name: &str| matcher.as_ref().is_none_or(|matcher| matcher.matches(name));
+        listing.files.retain(|file| listing::belongs(file) && matches(file.name()) && file.meta.size > 0);
+        if listing.files.is_empty() {
+            let pattern = table.pattern.as_deref().unwrap_or("*");
+            let folder = listing::shown(&listing.location);
+            return Err(Error::new(
+                SqlState::UNDEFINED_FILE,
+                format!("folder \"{folder}\" has no file that matches \"{pattern}\" any more"),
+            )
+            .with_hint("Put the files back, or drop the table."));
+        }
+    }
+    Ok(listing)
+}
+
+/// How the files of a format are read.
+pub fn reading(format: &FileFormat) -> Result<Reading> {
+    let ascii = |char: char| {
+        u8::try_from(char).ok().filter(u8::is_ascii).ok_or_else(|| {
+            Error::new(SqlState::INVALID_PARAMETER_VALUE, format!("'{char}' is not an ASCII character"))
+        })
+    };
+    Ok(match format {
+        FileFormat::Parquet => Reading::Parquet,
+        FileFormat::Csv(csv) => Reading::Text(TextReading::Csv(CsvReading {
+            dialect: Dialect { delimiter: ascii(csv.delimiter)?, quote: ascii(csv.quote)? },
+            header: csv.header,
+            null: None,
+            ragged: Ragged::Error,
+        })),
+        FileFormat::Json(json) => Reading::Text(TextReading::Json { keyed: json.keyed }),
+    })
+}
