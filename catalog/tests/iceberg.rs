@@ -262,6 +262,18 @@ async fn appends_rebase_and_overwrites_of_changed_files_conflict() {
 }
 
 #[tokio::test]
+async fn a_table_is_made_and_filled_by_two_writes_of_one_transaction() {
+    let mut world = World::new();
+    let target = world.new_target(false, FormatVersion::V2);
+    world.commit(target.clone(), Operation::CreateEmpty, &[]).await;
+    let filled = world.commit(target, Operation::Append, &[(4, "")]).await;
+    assert_eq!(world.rows().await, [4]);
+    assert!(filled.pointer.metadata_location.contains("/metadata/00001-"));
+    let another = world.write(world.new_target(false, FormatVersion::V2), Operation::Append, &[(1, "")]);
+    assert_eq!(world.produce(&another).await.expect_err("another table is there").kind, ErrorKind::Internal);
+}
+
+#[tokio::test]
 async fn a_dropped_table_conflicts() {
     let mut world = World::new();
     world.commit(world.new_target(false, FormatVersion::V2), Operation::CreateEmpty, &[]).await;

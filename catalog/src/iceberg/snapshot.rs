@@ -79,6 +79,10 @@ fn start(write: &TableWrite, head: Option<(&TableMetadata, &TablePointer)>) -> R
         (Target::New(metadata), None) => {
             Ok(Start { metadata: metadata.as_ref().clone(), previous: None, version: 0 })
         }
+        // An earlier write of the same transaction made it, and this one fills it.
+        (Target::New(made), Some((metadata, pointer))) if made.uuid() == metadata.uuid() => {
+            Ok(follow(metadata, pointer))
+        }
         (Target::New(_), Some(_)) => {
             Err(Error::internal(format!("table {} exists and is made again", write.name)))
         }

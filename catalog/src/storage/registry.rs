@@ -183,9 +183,12 @@ impl Storage {
 fn failed(action: &str, file: &Checked, error: object_store::Error) -> Error {
     let kind = match &error {
         object_store::Error::NotFound { .. } if action == "write" => {
-            return Error::new(ErrorKind::Storage, format!("cannot write \"{file}\": there is no such bucket or folder"))
-                .with_hint("Create the bucket first, or correct the location.")
-                .with_source(error);
+            return Error::new(
+                ErrorKind::Storage,
+                format!("cannot write \"{file}\": there is no such bucket or folder"),
+            )
+            .with_hint("Create the bucket first, or correct the location.")
+            .with_source(error);
         }
         object_store::Error::NotFound { .. } => {
             return Error::not_found(ObjectKind::File, format!("file \"{file}\" does not exist")).with_hint(
