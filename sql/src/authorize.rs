@@ -2,8 +2,8 @@
 //! match over statement kinds is exhaustive, so a new kind without an entry does not compile; what is not allowed
 //! is denied. Planning takes an [`Authorized`], which only this file makes. Next: `plan/mod.rs`.
 
-use tarn_catalog::access::{self, Need, Principal, Privilege, Privileges, Requirement};
 use tarn_catalog::LAKE;
+use tarn_catalog::access::{self, Need, Principal, Privilege, Privileges, Requirement};
 use tarn_catalog::object::{Namespace, Role, Securable};
 
 use crate::error::{Error, Result};
@@ -96,7 +96,8 @@ impl Needs<'_> {
                 }
             }
             Action::CommentSchema { namespace, text: _ } => self.owned_namespace(namespace),
-            Action::CommentRelation { found, text: _ } | Action::CommentColumn { found, column: _, text: _ } => {
+            Action::CommentRelation { found, text: _ }
+            | Action::CommentColumn { found, column: _, text: _ } => {
                 self.owned_relation(found);
             }
             Action::CommentRole { role, text: _ } => self.manage(role, "comment on role"),
@@ -105,7 +106,9 @@ impl Needs<'_> {
                 self.role_options(&create.options);
                 member_of.iter().for_each(|role| self.manage(role, "grant role"));
             }
-            Action::AlterRole { role, rename_to, options } => self.alter_role(role, rename_to.is_some(), options),
+            Action::AlterRole { role, rename_to, options } => {
+                self.alter_role(role, rename_to.is_some(), options)
+            }
             Action::DropRole(roles) => roles.iter().for_each(|role| self.manage(role, "drop role")),
             Action::GrantPrivileges { objects, roles: _, grant } => self.grant(objects, grant)?,
             Action::GrantMembership { revoke: _, granted, members: _ } => {
@@ -129,7 +132,8 @@ impl Needs<'_> {
 
     fn read(&mut self, relation: &ResolvedRelation) {
         match relation {
-            ResolvedRelation::Table { found, version: _ } | ResolvedRelation::External { found, external: _ } => {
+            ResolvedRelation::Table { found, version: _ }
+            | ResolvedRelation::External { found, external: _ } => {
                 self.relation(found, Privilege::Select);
             }
             ResolvedRelation::View { found, view: _, owner, query } => {

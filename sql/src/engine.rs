@@ -148,7 +148,9 @@ fn runtime(options: &EngineOptions) -> Result<Arc<RuntimeEnv>> {
     RuntimeEnvBuilder::new()
         .with_memory_pool(pool)
         .with_disk_manager_builder(spill)
-        .with_object_store_registry(Arc::new(table::StoreRegistry::new(Arc::clone(options.catalog.storage()))))
+        .with_object_store_registry(Arc::new(table::StoreRegistry::new(Arc::clone(
+            options.catalog.storage(),
+        ))))
         .build_arc()
         .map_err(|error| Error::new(SqlState::IO_ERROR, error.strip_backtrace()))
 }

@@ -1,13 +1,41 @@
 //! From text to rows. No sockets, no messages, no RocksDB.
-pub mod crawl;
-mod error;
-pub mod files;
-pub mod functions;
-mod sqlstate;
+//!
+//! A statement is parsed, resolved, authorized, planned and executed; `session.rs` takes it through these steps.
+
+mod engine;
+mod outcome;
+mod session;
+mod settings;
+
+mod parse;
 mod statement;
-pub mod system;
+
+mod resolve;
+
+mod authorize;
+
+mod plan;
+
+mod execute;
+mod stop;
+
 pub mod table;
+
+pub mod files;
+
+pub mod crawl;
+
+pub mod system;
+
+pub mod functions;
 pub mod types;
 
+mod error;
+mod sqlstate;
+
+pub use engine::{Engine, EngineOptions, Login};
 pub use error::{Error, Result};
+pub use outcome::{Notice, Outcome, Rows, Severity};
+pub use parse::{Parsed, STATEMENT_BYTES_MAX};
+pub use session::{Canceller, Prepared, Session, TransactionStatus};
 pub use sqlstate::SqlState;

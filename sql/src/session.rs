@@ -15,13 +15,13 @@ use crate::engine::{Engine, Login};
 use crate::error::{Error, Result};
 use crate::execute;
 use crate::outcome::{Notice, Outcome};
-use crate::stop::Stop;
 use crate::parse::{Parsed, parse};
 use crate::plan::{self, Context};
 use crate::resolve::{DATABASE, Scope, resolve};
 use crate::settings::Settings;
 use crate::sqlstate::SqlState;
 use crate::statement::{Statement, Transaction};
+use crate::stop::Stop;
 
 /// Where a session stands between statements.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -98,12 +98,23 @@ impl Session {
         settings.fix("application_name", &login.application_name);
         settings.fix("session_authorization", &login.user);
         settings.fix("server_version", format!("15.0 (Tarn {})", engine.version()));
-        let superuser = engine.catalog().reader().principal(user)?.is_some_and(|principal| principal.superuser);
+        let superuser =
+            engine.catalog().reader().principal(user)?.is_some_and(|principal| principal.superuser);
         settings.fix("is_superuser", if superuser { "on" } else { "off" });
         settings.take_changes();
         let status = TransactionStatus::Idle;
         let (notices, canceller) = (Vec::new(), Canceller::default());
-        Ok(Session { engine, user, settings, status, pinned: None, notices, canceller, until_end: Vec::new(), backend_pid: login.backend_pid })
+        Ok(Session {
+            engine,
+            user,
+            settings,
+            status,
+            pinned: None,
+            notices,
+            canceller,
+            until_end: Vec::new(),
+            backend_pid: login.backend_pid,
+        })
     }
 
     /// Reads all statements of a text; an empty text has none.
@@ -310,4 +321,3 @@ impl Session {
         DATABASE
     }
 }
-

@@ -32,7 +32,12 @@ struct Setting {
     reported: Option<&'static str>,
 }
 
-const fn setting(name: &'static str, kind: Kind, default: &'static str, description: &'static str) -> Setting {
+const fn setting(
+    name: &'static str,
+    kind: Kind,
+    default: &'static str,
+    description: &'static str,
+) -> Setting {
     Setting { name, kind, default, description, reported: None }
 }
 
@@ -46,21 +51,51 @@ const fn reported(
     Setting { name, kind, default, description, reported: Some(spelling) }
 }
 
-const LEVELS: &[&str] = &["debug5", "debug4", "debug3", "debug2", "debug1", "log", "notice", "warning", "error"];
+const LEVELS: &[&str] =
+    &["debug5", "debug4", "debug3", "debug2", "debug1", "log", "notice", "warning", "error"];
 const ISOLATION: &[&str] = &["serializable", "repeatable read", "read committed", "read uncommitted"];
 
 static SETTINGS: &[Setting] = &[
-    reported("application_name", Kind::Text, "", "The name of the client, for logs and system.queries.", "application_name"),
+    reported(
+        "application_name",
+        Kind::Text,
+        "",
+        "The name of the client, for logs and system.queries.",
+        "application_name",
+    ),
     setting("bytea_output", Kind::OneOf(&["hex"]), "hex", "How binary values are printed."),
-    reported("client_encoding", Kind::OneOf(&["utf8", "utf-8", "unicode"]), "UTF8", "The client's character encoding.", "client_encoding"),
+    reported(
+        "client_encoding",
+        Kind::OneOf(&["utf8", "utf-8", "unicode"]),
+        "UTF8",
+        "The client's character encoding.",
+        "client_encoding",
+    ),
     setting("client_min_messages", Kind::OneOf(LEVELS), "notice", "The least severe message that is sent."),
     reported("datestyle", Kind::Text, "ISO, MDY", "How dates are printed: always ISO.", "DateStyle"),
-    setting("default_transaction_isolation", Kind::OneOf(ISOLATION), "repeatable read", "The isolation of new transactions."),
+    setting(
+        "default_transaction_isolation",
+        Kind::OneOf(ISOLATION),
+        "repeatable read",
+        "The isolation of new transactions.",
+    ),
     setting("default_transaction_read_only", Kind::Boolean, "off", "Whether new transactions refuse writes."),
     setting("extra_float_digits", Kind::Integer(-15, 3), "1", "Kept for drivers; floats always round-trip."),
-    reported("in_hot_standby", Kind::Fixed, "off", "Whether the server is a read-only copy.", "in_hot_standby"),
+    reported(
+        "in_hot_standby",
+        Kind::Fixed,
+        "off",
+        "Whether the server is a read-only copy.",
+        "in_hot_standby",
+    ),
     reported("integer_datetimes", Kind::Fixed, "on", "Times are whole microseconds.", "integer_datetimes"),
-    reported("intervalstyle", Kind::OneOf(&["postgres"]), "postgres", "How intervals are printed.", "IntervalStyle"),
+    reported(
+        "intervalstyle",
+        Kind::OneOf(&["postgres"]),
+        "postgres",
+        "How intervals are printed.",
+        "IntervalStyle",
+    ),
     setting("idle_in_transaction_session_timeout", Kind::Milliseconds, "0", "Kept for drivers."),
     reported("is_superuser", Kind::Fixed, "off", "Whether the user is a superuser.", "is_superuser"),
     setting("lc_collate", Kind::Fixed, "C", "The order of text: by code point."),
@@ -68,16 +103,49 @@ static SETTINGS: &[Setting] = &[
     setting("lock_timeout", Kind::Milliseconds, "0", "Kept for drivers; nothing waits for locks."),
     setting("max_identifier_length", Kind::Fixed, "255", "The longest name, in bytes."),
     setting("row_security", Kind::Boolean, "on", "Kept for drivers."),
-    setting("search_path", Kind::Text, "\"$user\", public", "The schemas where unqualified names are looked up."),
+    setting(
+        "search_path",
+        Kind::Text,
+        "\"$user\", public",
+        "The schemas where unqualified names are looked up.",
+    ),
     reported("server_encoding", Kind::Fixed, "UTF8", "The server's character encoding.", "server_encoding"),
-    reported("server_version", Kind::Fixed, "15.0", "The PostgreSQL version whose behaviour is offered.", "server_version"),
+    reported(
+        "server_version",
+        Kind::Fixed,
+        "15.0",
+        "The PostgreSQL version whose behaviour is offered.",
+        "server_version",
+    ),
     setting("server_version_num", Kind::Fixed, "150000", "The same as a number."),
     reported("session_authorization", Kind::Fixed, "", "The user of the session.", "session_authorization"),
-    reported("standard_conforming_strings", Kind::OneOf(&["on"]), "on", "A backslash in a text is itself.", "standard_conforming_strings"),
+    reported(
+        "standard_conforming_strings",
+        Kind::OneOf(&["on"]),
+        "on",
+        "A backslash in a text is itself.",
+        "standard_conforming_strings",
+    ),
     setting("statement_timeout", Kind::Milliseconds, "0", "Stops a statement after this time; 0 never."),
-    setting("synchronous_commit", Kind::OneOf(&["on"]), "on", "Every commit is on disk before it is acknowledged."),
-    reported("timezone", Kind::TimeZone, "UTC", "The time zone of times that are printed or read without one.", "TimeZone"),
-    setting("transaction_isolation", Kind::OneOf(ISOLATION), "repeatable read", "The isolation of this transaction."),
+    setting(
+        "synchronous_commit",
+        Kind::OneOf(&["on"]),
+        "on",
+        "Every commit is on disk before it is acknowledged.",
+    ),
+    reported(
+        "timezone",
+        Kind::TimeZone,
+        "UTC",
+        "The time zone of times that are printed or read without one.",
+        "TimeZone",
+    ),
+    setting(
+        "transaction_isolation",
+        Kind::OneOf(ISOLATION),
+        "repeatable read",
+        "The isolation of this transaction.",
+    ),
     setting("transaction_read_only", Kind::Boolean, "off", "Whether this transaction refuses writes."),
     setting("xmloption", Kind::OneOf(&["content"]), "content", "Kept for drivers."),
 ];

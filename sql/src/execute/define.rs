@@ -110,12 +110,20 @@ pub(super) async fn alter_schema(before: Namespace, how: SchemaChange, context: 
     change([Change::UpdateNamespace { before, after }], "ALTER SCHEMA", context).await
 }
 
-pub(super) async fn comment_schema(before: Namespace, text: Option<String>, context: &Context) -> Result<Outcome> {
+pub(super) async fn comment_schema(
+    before: Namespace,
+    text: Option<String>,
+    context: &Context,
+) -> Result<Outcome> {
     let after = Namespace { comment: text, ..before.clone() };
     change([Change::UpdateNamespace { before, after }], "COMMENT", context).await
 }
 
-pub(super) async fn comment_relation(found: Found, text: Option<String>, context: &Context) -> Result<Outcome> {
+pub(super) async fn comment_relation(
+    found: Found,
+    text: Option<String>,
+    context: &Context,
+) -> Result<Outcome> {
     let before = found.relation;
     let after = Relation { comment: text, ..before.clone() };
     change([Change::UpdateRelation { before, after }], "COMMENT", context).await

@@ -54,7 +54,9 @@ async fn direct(action: Action, context: &Context, session: &mut Session) -> Res
         Action::Truncate(targets) => write::truncate(targets, context).await,
         Action::CreateSchema(create) => define::create_schema(create, context).await,
         Action::Drop(relations) => define::drop_relations(relations, context).await,
-        Action::DropSchema { namespaces, contents } => define::drop_schemas(namespaces, contents, context).await,
+        Action::DropSchema { namespaces, contents } => {
+            define::drop_schemas(namespaces, contents, context).await
+        }
         Action::AlterRelation { found, change } => define::alter_relation(found, change, context).await,
         Action::AlterSchema { namespace, change } => define::alter_schema(namespace, change, context).await,
         Action::CommentSchema { namespace, text } => define::comment_schema(namespace, text, context).await,
@@ -64,9 +66,13 @@ async fn direct(action: Action, context: &Context, session: &mut Session) -> Res
         }
         Action::CommentRole { role, text } => roles::comment(role, text, context).await,
         Action::CreateRole { create, member_of } => roles::create(create, &member_of, context).await,
-        Action::AlterRole { role, rename_to, options } => roles::alter(role, rename_to, options, context).await,
+        Action::AlterRole { role, rename_to, options } => {
+            roles::alter(role, rename_to, options, context).await
+        }
         Action::DropRole(roles) => roles::drop_roles(roles, context).await,
-        Action::GrantPrivileges { objects, roles, grant } => rights::privileges(objects, roles, &grant, context).await,
+        Action::GrantPrivileges { objects, roles, grant } => {
+            rights::privileges(objects, roles, &grant, context).await
+        }
         Action::GrantMembership { revoke, granted, members } => {
             rights::membership(revoke, &granted, members, context).await
         }
@@ -132,8 +138,10 @@ async fn commit(transaction: Transaction, context: &Context) -> Result<()> {
     let task = tokio::spawn(async move { catalog.commit(transaction).await });
     match task.await {
         Ok(answer) => Ok(answer.map(drop)?),
-        Err(error) => Err(Error::new(SqlState::STATEMENT_COMPLETION_UNKNOWN, "the commit's outcome is unknown")
-            .with_detail(error.to_string())
-            .with_hint("Look whether it happened before trying again.")),
+        Err(error) => {
+            Err(Error::new(SqlState::STATEMENT_COMPLETION_UNKNOWN, "the commit's outcome is unknown")
+                .with_detail(error.to_string())
+                .with_hint("Look whether it happened before trying again."))
+        }
     }
 }

@@ -54,7 +54,12 @@ pub(super) fn explain_schema() -> SchemaRef {
 }
 
 /// The plan as lines of text; with `analyze` it is run, its rows are thrown away, and its figures are shown.
-pub(super) async fn explain(plan: LogicalPlan, analyze: bool, verbose: bool, context: &Context) -> Result<Outcome> {
+pub(super) async fn explain(
+    plan: LogicalPlan,
+    analyze: bool,
+    verbose: bool,
+    context: &Context,
+) -> Result<Outcome> {
     let started = std::time::Instant::now();
     let physical = physical_plan(&plan, context).await?;
     let planned = started.elapsed();
@@ -65,7 +70,8 @@ pub(super) async fn explain(plan: LogicalPlan, analyze: bool, verbose: bool, con
             count += batch.num_rows();
         }
         let display = DisplayableExecutionPlan::with_metrics(physical.as_ref()).indent(verbose).to_string();
-        let (planning, running) = (planned.as_secs_f64() * 1e3, (started.elapsed() - planned).as_secs_f64() * 1e3);
+        let (planning, running) =
+            (planned.as_secs_f64() * 1e3, (started.elapsed() - planned).as_secs_f64() * 1e3);
         format!("{display}Rows: {count}\nPlanning Time: {planning:.3} ms\nExecution Time: {running:.3} ms\n")
     } else {
         let logical = if verbose { format!("{}\n", plan.display_indent()) } else { String::new() };

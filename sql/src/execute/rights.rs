@@ -79,7 +79,8 @@ pub(super) async fn membership(
     for before in members {
         let mut after = before.clone();
         for role in granted {
-            let circular = reader.principal(role.id)?.is_some_and(|granted| granted.roles.contains(&before.id));
+            let circular =
+                reader.principal(role.id)?.is_some_and(|granted| granted.roles.contains(&before.id));
             if circular && !revoke {
                 let message = format!("role \"{}\" is a member of role \"{}\"", role.name, before.name);
                 return Err(Error::new(SqlState::INVALID_GRANT, message));

@@ -17,7 +17,8 @@ use crate::types;
 
 pub(super) fn describe_schema() -> SchemaRef {
     let text = |name: &str, nullable| Field::new(name, DataType::Utf8, nullable);
-    let columns = vec![text("column", false), text("type", false), text("nullable", false), text("comment", true)];
+    let columns =
+        vec![text("column", false), text("type", false), text("nullable", false), text("comment", true)];
     Arc::new(Schema::new(columns))
 }
 

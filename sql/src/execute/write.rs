@@ -4,7 +4,9 @@
 use std::sync::Arc;
 
 use iceberg::spec::TableMetadata;
-use tarn_catalog::iceberg::{NewTable, Operation, TableWrite, Target, default_location, new_table, replace_table};
+use tarn_catalog::iceberg::{
+    NewTable, Operation, TableWrite, Target, default_location, new_table, replace_table,
+};
 use tarn_catalog::object::{Relation, RelationKind, TablePointer};
 use tarn_catalog::{Change, RelationId, Transaction, WriteId};
 
@@ -46,7 +48,14 @@ pub(super) async fn insert(plan: InsertPlan, context: &Context) -> Result<Outcom
     let mut transaction = context.begin();
     let target_version = Target::Existing { base: Arc::clone(&target.version) };
     let relation = target.found.relation.id;
-    transaction.write_table(TableWrite { relation, name, target: target_version, write: write.id, operation, added });
+    transaction.write_table(TableWrite {
+        relation,
+        name,
+        target: target_version,
+        write: write.id,
+        operation,
+        added,
+    });
     write.commit(transaction, context).await?;
     Ok(Outcome::done(format!("INSERT 0 {rows}")))
 }
@@ -156,9 +165,15 @@ fn stage(
     new.location = match &plan.location {
         Some(location) => {
             let guard = catalog.storage().guard();
-            guard.table_location(&context.scope.principal, location)?.to_string().trim_end_matches('/').to_owned()
+            guard
+                .table_location(&context.scope.principal, location)?
+                .to_string()
+                .trim_end_matches('/')
+                .to_owned()
         }
-        None => default_location(catalog.warehouse(), &plan.relation.namespace.name, &plan.relation.name, uuid),
+        None => {
+            default_location(catalog.warehouse(), &plan.relation.namespace.name, &plan.relation.name, uuid)
+        }
     };
     let staged = new_table(new, uuid, catalog.env().now_ms())?;
     Ok((transaction.new_relation_id()?, staged.clone(), Target::New(Box::new(staged))))

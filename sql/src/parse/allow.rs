@@ -5,8 +5,8 @@
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
-    Expr, Function, FunctionArgumentClause, FunctionArguments, LimitClause, OrderBy, Query, Select, SelectFlavor,
-    SetExpr, TableFactor, Visit, Visitor,
+    Expr, Function, FunctionArgumentClause, FunctionArguments, LimitClause, OrderBy, Query, Select,
+    SelectFlavor, SetExpr, TableFactor, Visit, Visitor,
 };
 
 use crate::error::{Error, Result};
@@ -73,7 +73,8 @@ fn query_clause(query: &Query) -> Option<String> {
         format_clause,
         pipe_operators,
     } = query;
-    let limit_by = matches!(limit_clause, Some(LimitClause::LimitOffset { limit_by, .. }) if !limit_by.is_empty());
+    let limit_by =
+        matches!(limit_clause, Some(LimitClause::LimitOffset { limit_by, .. }) if !limit_by.is_empty());
     let interpolate = matches!(order_by, Some(OrderBy { interpolate: Some(_), .. }));
     let cte_from = with.iter().flat_map(|with| &with.cte_tables).any(|cte| cte.from.is_some());
     first(&[
@@ -207,7 +208,10 @@ fn function_clause(function: &Function) -> Option<String> {
         FunctionArguments::None | FunctionArguments::Subquery(_) => &[],
     };
     let unknown = clauses.iter().find(|clause| {
-        !matches!(clause, FunctionArgumentClause::OrderBy(_) | FunctionArgumentClause::IgnoreOrRespectNulls(_))
+        !matches!(
+            clause,
+            FunctionArgumentClause::OrderBy(_) | FunctionArgumentClause::IgnoreOrRespectNulls(_)
+        )
     });
     first(&[(!matches!(parameters, FunctionArguments::None), "a second list of function arguments")])
         .or_else(|| unknown.map(|clause| format!("{clause} inside a function")))

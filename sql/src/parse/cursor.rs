@@ -27,7 +27,8 @@ impl<'a> Cursor<'a> {
         let parser = Parser::new(&DIALECT).with_recursion_limit(nesting_max);
         let mut cursor = Cursor { sql, lines, parser };
         let tokens = tokens.map_err(|error| cursor.error(ParserError::from(error)))?;
-        cursor.parser = Parser::new(&DIALECT).with_recursion_limit(nesting_max).with_tokens_with_locations(tokens);
+        cursor.parser =
+            Parser::new(&DIALECT).with_recursion_limit(nesting_max).with_tokens_with_locations(tokens);
         Ok(cursor)
     }
 
@@ -91,7 +92,13 @@ impl<'a> Cursor<'a> {
     pub fn boolean_or(&mut self, default: bool) -> Result<bool> {
         let truth = self.eat("TRUE") || self.eat("ON");
         let falsehood = !truth && (self.eat("FALSE") || self.eat("OFF"));
-        Ok(if truth { true } else if falsehood { false } else { default })
+        Ok(if truth {
+            true
+        } else if falsehood {
+            false
+        } else {
+            default
+        })
     }
 
     pub fn query(&mut self) -> Result<Box<ast::Query>> {
@@ -177,14 +184,44 @@ impl<'a> Cursor<'a> {
     }
 
     pub fn unknown_statement(&self) -> Error {
-        let known = ["UPDATE", "DELETE", "MERGE", "COPY", "VACUUM", "ANALYZE", "LOCK", "DECLARE", "FETCH", "MOVE",
-            "LISTEN", "NOTIFY", "PREPARE", "EXECUTE", "REFRESH", "REINDEX", "CLUSTER", "DO", "SAVEPOINT", "RELEASE",
-            "CHECKPOINT", "LOAD", "REASSIGN", "SECURITY", "IMPORT", "USE", "ATTACH", "DETACH", "PIVOT", "UNLOAD"];
+        let known = [
+            "UPDATE",
+            "DELETE",
+            "MERGE",
+            "COPY",
+            "VACUUM",
+            "ANALYZE",
+            "LOCK",
+            "DECLARE",
+            "FETCH",
+            "MOVE",
+            "LISTEN",
+            "NOTIFY",
+            "PREPARE",
+            "EXECUTE",
+            "REFRESH",
+            "REINDEX",
+            "CLUSTER",
+            "DO",
+            "SAVEPOINT",
+            "RELEASE",
+            "CHECKPOINT",
+            "LOAD",
+            "REASSIGN",
+            "SECURITY",
+            "IMPORT",
+            "USE",
+            "ATTACH",
+            "DETACH",
+            "PIVOT",
+            "UNLOAD",
+        ];
         let word = self.peek_word();
         if known.contains(&word.as_str()) {
             return Error::unsupported(word).with_position(self.position());
         }
-        Error::new(SqlState::SYNTAX_ERROR, format!("syntax error {}", self.found())).with_position(self.position())
+        Error::new(SqlState::SYNTAX_ERROR, format!("syntax error {}", self.found()))
+            .with_position(self.position())
     }
 
     fn found(&self) -> String {
@@ -270,7 +307,8 @@ pub(crate) fn fold_name(object: &ast::ObjectName) -> Result<Name> {
             None => return Err(Error::new(SqlState::SYNTAX_ERROR, format!("\"{object}\" is not a name"))),
         }
     }
-    let too_many = || Error::new(SqlState::SYNTAX_ERROR, format!("improper qualified name (too many parts): {object}"));
+    let too_many =
+        || Error::new(SqlState::SYNTAX_ERROR, format!("improper qualified name (too many parts): {object}"));
     let name = parts.pop().ok_or_else(too_many)?;
     let schema = parts.pop();
     let catalog = parts.pop();

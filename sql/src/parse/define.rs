@@ -7,8 +7,8 @@ use super::{Cursor, grant, query, types};
 use crate::error::{Error, Result};
 use crate::sqlstate::SqlState;
 use crate::statement::{
-    AlterAction, AlterRelation, AlterSchema, ColumnDefinition, Comment, CommentTarget, CreateSchema, CreateTable,
-    CreateView, Drop, DropSchema, Name, PartitionTerm, RelationWord, Statement, TableQuery,
+    AlterAction, AlterRelation, AlterSchema, ColumnDefinition, Comment, CommentTarget, CreateSchema,
+    CreateTable, CreateView, Drop, DropSchema, Name, PartitionTerm, RelationWord, Statement, TableQuery,
 };
 
 pub(super) fn create(cursor: &mut Cursor) -> Result<Statement> {
@@ -117,7 +117,9 @@ fn columns(cursor: &mut Cursor) -> Result<(Vec<ColumnDefinition>, Vec<String>)> 
 fn column(cursor: &mut Cursor) -> Result<ColumnDefinition> {
     let position = cursor.position();
     let constraint = ["PRIMARY KEY", "FOREIGN KEY", "UNIQUE (", "CHECK (", "CONSTRAINT", "LIKE", "EXCLUDE"];
-    if let Some(word) = constraint.iter().find(|words| words.split(' ').enumerate().all(|(at, w)| cursor.peek_nth(at) == w)) {
+    if let Some(word) =
+        constraint.iter().find(|words| words.split(' ').enumerate().all(|(at, w)| cursor.peek_nth(at) == w))
+    {
         return Err(Error::unsupported(format!("table constraint {}", word.trim_end_matches(" (")))
             .with_position(position));
     }
@@ -135,7 +137,9 @@ fn column(cursor: &mut Cursor) -> Result<ColumnDefinition> {
         } else if matches!(cursor.peek_word().as_str(), "," | ")") {
             return Ok(column);
         } else {
-            return Err(Error::unsupported(format!("column clause {}", cursor.peek_word())).with_position(position));
+            return Err(
+                Error::unsupported(format!("column clause {}", cursor.peek_word())).with_position(position)
+            );
         }
     }
 }
@@ -158,7 +162,8 @@ pub(super) fn partition_term(cursor: &mut Cursor) -> Result<PartitionTerm> {
         }
     }
     cursor.expect(")")?;
-    let wrong = |message: String| Error::new(SqlState::INVALID_TABLE_DEFINITION, message).with_position(position);
+    let wrong =
+        |message: String| Error::new(SqlState::INVALID_TABLE_DEFINITION, message).with_position(position);
     let name = first.value.to_lowercase();
     let column = column.ok_or_else(|| wrong(format!("partition transform {name} needs a column")))?;
     let width = || {
@@ -174,8 +179,9 @@ pub(super) fn partition_term(cursor: &mut Cursor) -> Result<PartitionTerm> {
         "bucket" => Transform::Bucket(width()?),
         "truncate" => Transform::Truncate(width()?),
         _ => {
-            return Err(wrong(format!("partition transform \"{name}\" does not exist"))
-                .with_hint("Use identity, year, month, day, hour, bucket(n, column) or truncate(n, column)."));
+            return Err(wrong(format!("partition transform \"{name}\" does not exist")).with_hint(
+                "Use identity, year, month, day, hour, bucket(n, column) or truncate(n, column).",
+            ));
         }
     };
     Ok(PartitionTerm { column, transform })

@@ -7,8 +7,8 @@ use super::{Cursor, define};
 use crate::error::{Error, Result};
 use crate::sqlstate::SqlState;
 use crate::statement::{
-    AlterRole, CreateRole, DropRole, GrantMembership, GrantPrivileges, GrantTarget, PasswordChange, RoleOptions,
-    Statement,
+    AlterRole, CreateRole, DropRole, GrantMembership, GrantPrivileges, GrantTarget, PasswordChange,
+    RoleOptions, Statement,
 };
 
 /// `CREATE USER` is `CREATE ROLE … LOGIN`.
@@ -152,8 +152,11 @@ fn privilege(word: &str) -> Result<Privilege> {
         "usage" => Privilege::Usage,
         "create" => Privilege::Create,
         _ => {
-            return Err(Error::new(SqlState::SYNTAX_ERROR, format!("unrecognized privilege type \"{word}\""))
-                .with_hint("Use SELECT, INSERT, UPDATE, DELETE, TRUNCATE, USAGE, CREATE or ALL."));
+            return Err(Error::new(
+                SqlState::SYNTAX_ERROR,
+                format!("unrecognized privilege type \"{word}\""),
+            )
+            .with_hint("Use SELECT, INSERT, UPDATE, DELETE, TRUNCATE, USAGE, CREATE or ALL."));
         }
     })
 }

@@ -108,7 +108,9 @@ pub(super) fn show(cursor: &mut Cursor) -> Result<Statement> {
         return Ok(Statement::Show(Show::One("session_authorization".to_owned())));
     }
     if cursor.peek_is("CREATE") || cursor.peek_is("FUNCTIONS") {
-        return Err(Error::unsupported(format!("SHOW {}", cursor.peek_word())).with_position(cursor.position()));
+        return Err(
+            Error::unsupported(format!("SHOW {}", cursor.peek_word())).with_position(cursor.position())
+        );
     }
     Ok(Statement::Show(Show::One(setting_name(cursor)?)))
 }

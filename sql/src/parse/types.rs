@@ -205,10 +205,13 @@ fn decimal(cursor: &mut Cursor, position: u32) -> Result<PrimitiveType> {
     let precision = cursor.unsigned()?;
     let scale = if cursor.eat(",") { cursor.unsigned()? } else { 0 };
     cursor.expect(")")?;
-    let wrong = |message: String| Error::new(SqlState::INVALID_PARAMETER_VALUE, message).with_position(position);
+    let wrong =
+        |message: String| Error::new(SqlState::INVALID_PARAMETER_VALUE, message).with_position(position);
     let digits = u32::try_from(precision).ok().filter(|digits| (1..=38).contains(digits));
-    let precision = digits.ok_or_else(|| wrong(format!("numeric precision {precision} must be between 1 and 38")))?;
+    let precision =
+        digits.ok_or_else(|| wrong(format!("numeric precision {precision} must be between 1 and 38")))?;
     let scale = u32::try_from(scale).ok().filter(|scale| *scale <= precision);
-    let scale = scale.ok_or_else(|| wrong(format!("numeric scale must be between 0 and precision {precision}")))?;
+    let scale =
+        scale.ok_or_else(|| wrong(format!("numeric scale must be between 0 and precision {precision}")))?;
     Ok(PrimitiveType::Decimal { precision, scale })
 }

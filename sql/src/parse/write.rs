@@ -20,7 +20,8 @@ pub(super) fn insert(cursor: &mut Cursor) -> Result<Statement> {
         }
     }
     let mut columns = Vec::new();
-    let list = cursor.peek_is("(") && !matches!(cursor.peek_nth(1).as_str(), "SELECT" | "WITH" | "VALUES" | "(");
+    let list =
+        cursor.peek_is("(") && !matches!(cursor.peek_nth(1).as_str(), "SELECT" | "WITH" | "VALUES" | "(");
     if list {
         cursor.expect("(")?;
         columns = cursor.comma_separated(Cursor::identifier)?;

@@ -40,7 +40,10 @@ impl Arguments {
     pub fn text(&mut self, name: &str) -> Result<String> {
         match self.values.remove(name) {
             Some(ArgumentValue::Text(text)) if !text.is_empty() => Ok(text),
-            Some(_) => Err(wrong(format!("option \"{name}\" of {} must be a text that is not empty", self.procedure))),
+            Some(_) => Err(wrong(format!(
+                "option \"{name}\" of {} must be a text that is not empty",
+                self.procedure
+            ))),
             None => Err(wrong(format!("{} needs the option \"{name}\"", self.procedure))
                 .with_hint(format!("Write {name} => '…'."))),
         }

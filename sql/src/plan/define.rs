@@ -73,7 +73,8 @@ pub(super) async fn plan_table(
     };
     let partition = schema::partition_spec(&table.partitioning, &schema)?;
     let options = Options::read(table.properties)?;
-    let relation = NewRelation { namespace, name: table.name.name, comment: table.comment.or(options.comment) };
+    let relation =
+        NewRelation { namespace, name: table.name.name, comment: table.comment.or(options.comment) };
     Ok(TablePlan {
         relation,
         replaced,
@@ -153,8 +154,11 @@ fn format_version(text: &str) -> Result<FormatVersion> {
     match text {
         "2" => Ok(FormatVersion::V2),
         "3" => Ok(FormatVersion::V3),
-        _ => Err(Error::new(SqlState::INVALID_PARAMETER_VALUE, format!("format_version {text} is not supported"))
-            .with_hint("Use 2 or 3.")),
+        _ => Err(Error::new(
+            SqlState::INVALID_PARAMETER_VALUE,
+            format!("format_version {text} is not supported"),
+        )
+        .with_hint("Use 2 or 3.")),
     }
 }
 

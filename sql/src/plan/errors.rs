@@ -32,12 +32,18 @@ pub(crate) fn engine_error(error: DataFusionError) -> Error {
         DataFusionError::ResourcesExhausted(text) => Error::new(SqlState::OUT_OF_MEMORY, "out of memory")
             .with_detail(first_line(&text))
             .with_hint("Raise memory.limit in the settings, or let the statement do less at a time."),
-        DataFusionError::NotImplemented(text) => Error::new(SqlState::FEATURE_NOT_SUPPORTED, first_line(&text)),
+        DataFusionError::NotImplemented(text) => {
+            Error::new(SqlState::FEATURE_NOT_SUPPORTED, first_line(&text))
+        }
         DataFusionError::Plan(text) => plan_error(&text),
         DataFusionError::SQL(error, _) => Error::new(SqlState::SYNTAX_ERROR, error.to_string()),
         DataFusionError::Execution(text) => execution_error(&text),
-        DataFusionError::ExecutionJoin(error) => Error::internal(format!("a part of the statement failed: {error}")),
-        DataFusionError::Configuration(text) => Error::new(SqlState::INVALID_PARAMETER_VALUE, first_line(&text)),
+        DataFusionError::ExecutionJoin(error) => {
+            Error::internal(format!("a part of the statement failed: {error}"))
+        }
+        DataFusionError::Configuration(text) => {
+            Error::new(SqlState::INVALID_PARAMETER_VALUE, first_line(&text))
+        }
         DataFusionError::Internal(text) | DataFusionError::Substrait(text) | DataFusionError::Ffi(text) => {
             Error::internal(first_line(&text))
         }
@@ -129,15 +135,19 @@ fn cast_message(text: &str) -> String {
 
 fn schema_error(error: &SchemaError) -> Error {
     match error {
-        SchemaError::AmbiguousReference { field } => {
-            Error::new(SqlState::AMBIGUOUS_COLUMN, format!("column reference \"{}\" is ambiguous", field.name))
-        }
-        SchemaError::DuplicateQualifiedField { name, .. } | SchemaError::DuplicateUnqualifiedField { name } => {
+        SchemaError::AmbiguousReference { field } => Error::new(
+            SqlState::AMBIGUOUS_COLUMN,
+            format!("column reference \"{}\" is ambiguous", field.name),
+        ),
+        SchemaError::DuplicateQualifiedField { name, .. }
+        | SchemaError::DuplicateUnqualifiedField { name } => {
             Error::new(SqlState::DUPLICATE_COLUMN, format!("column \"{name}\" specified more than once"))
         }
         SchemaError::FieldNotFound { field, valid_fields } => {
-            let error =
-                Error::new(SqlState::UNDEFINED_COLUMN, format!("column \"{}\" does not exist", field.flat_name()));
+            let error = Error::new(
+                SqlState::UNDEFINED_COLUMN,
+                format!("column \"{}\" does not exist", field.flat_name()),
+            );
             match nearest(&field.name, valid_fields.iter().map(|field| field.name.as_str())) {
                 Some(near) => error.with_hint(format!("Did you mean \"{near}\"?")),
                 None => error,
@@ -148,6 +158,13 @@ fn schema_error(error: &SchemaError) -> Error {
 
 fn plan_error(text: &str) -> Error {
     let text = first_line(text);
+    if let Some(column) = text.split("column \"").nth(1).filter(|_| text.contains("must be in GROUP BY")) {
+        let column = column.split('"').next().unwrap_or_default();
+        let message = format!(
+            "column \"{column}\" must appear in the GROUP BY clause or be used in an aggregate function"
+        );
+        return Error::new(SqlState::GROUPING_ERROR, message);
+    }
     let state = [
         ("relation \"", SqlState::UNDEFINED_TABLE),
         ("Invalid function", SqlState::UNDEFINED_FUNCTION),
@@ -170,6 +187,10 @@ fn plan_error(text: &str) -> Error {
 
 fn execution_error(text: &str) -> Error {
     let text = first_line(text);
+    if let Some(name) = text.strip_prefix("Placeholder '").and_then(|rest| rest.split('\'').next()) {
+        return Error::new(SqlState::UNDEFINED_PARAMETER, format!("there is no parameter {name}"));
+    }
+    let text = text.trim_start_matches("Arrow error: ").to_owned();
     let lower = text.to_lowercase();
     let state = if lower.contains("divide by zero") || lower.contains("division by zero") {
         return Error::new(SqlState::DIVISION_BY_ZERO, "division by zero");

@@ -6,6 +6,7 @@ mod arguments;
 mod define;
 mod errors;
 mod names;
+mod normalize;
 mod query;
 mod schema;
 mod write;
@@ -89,7 +90,11 @@ pub(crate) struct Plan {
 /// One way of doing for each kind of statement.
 pub(crate) enum PlanKind {
     Query(QueryPlan),
-    Explain { analyze: bool, verbose: bool, plan: LogicalPlan },
+    Explain {
+        analyze: bool,
+        verbose: bool,
+        plan: LogicalPlan,
+    },
     Insert(Box<InsertPlan>),
     CreateTable(Box<TablePlan>),
     CreateView(Box<ViewPlan>),

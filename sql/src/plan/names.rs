@@ -36,7 +36,8 @@ impl Shown {
         let trailing = self.items.iter().rev().take_while(|item| item.is_some()).count();
         let name = |place: usize| {
             let from_start = self.items.get(place).filter(|_| place < leading);
-            let from_end = (total - place <= trailing).then(|| &self.items[self.items.len() - (total - place)]);
+            let from_end =
+                (total - place <= trailing).then(|| &self.items[self.items.len() - (total - place)]);
             from_start.or(from_end).cloned().flatten().unwrap_or_else(|| own(place))
         };
         (0..total).map(name).collect()
@@ -192,14 +193,23 @@ mod tests {
 
     fn check(sql: &str, planned: &[&str], expect: &[&str]) {
         let mut query = parse_query(sql).unwrap();
-        let fields: Vec<Field> = planned.iter().map(|name| Field::new(*name, DataType::Int32, true)).collect();
+        let fields: Vec<Field> =
+            planned.iter().map(|name| Field::new(*name, DataType::Int32, true)).collect();
         assert_eq!(name_outputs(&mut query).expand(&Schema::new(fields)), expect, "{sql}");
     }
 
     #[test]
     fn columns_are_named_as_in_postgresql() {
-        check("SELECT count(*), 1, a.b, c AS \"D\" FROM a", &["w", "x", "y", "z"], &["count", "?column?", "b", "D"]);
-        check("SELECT '1'::int, CAST(x AS text), CASE WHEN y THEN 1 END", &["a", "b", "c"], &["int4", "x", "case"]);
+        check(
+            "SELECT count(*), 1, a.b, c AS \"D\" FROM a",
+            &["w", "x", "y", "z"],
+            &["count", "?column?", "b", "D"],
+        );
+        check(
+            "SELECT '1'::int, CAST(x AS text), CASE WHEN y THEN 1 END",
+            &["a", "b", "c"],
+            &["int4", "x", "case"],
+        );
         check("SELECT a, a, count(*), count(b) FROM t", &["1", "2", "3", "4"], &["a", "a", "count", "count"]);
         check("SELECT 1 AS x UNION SELECT 2 AS y", &["x"], &["x"]);
     }

@@ -8,7 +8,9 @@ use arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef};
 use datafusion::catalog::{TableFunctionArgs, TableProvider};
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::metadata::ScalarAndMetadata;
-use datafusion::common::{DFSchema, ParamValues, Result as EngineResult, ScalarValue, TableReference, plan_datafusion_err};
+use datafusion::common::{
+    DFSchema, ParamValues, Result as EngineResult, ScalarValue, TableReference, plan_datafusion_err,
+};
 use datafusion::datasource::cte_worktable::CteWorkTable;
 use datafusion::datasource::{ViewTable, provider_as_source};
 use datafusion::execution::FunctionRegistry;
@@ -25,7 +27,7 @@ use futures::future::BoxFuture;
 use tarn_catalog::access::Principal;
 use tarn_catalog::object::View;
 
-use super::{Context, Described, engine_error, names};
+use super::{Context, Described, engine_error, names, normalize};
 use crate::error::{Error, Result};
 use crate::files;
 use crate::resolve::{ResolvedQuery, ResolvedRelation};
@@ -94,6 +96,7 @@ pub(crate) fn plan_with(
 ) -> Result<QueryPlan> {
     let mut query = query.clone();
     let shown = names::name_outputs(&mut query);
+    normalize::normalize(&mut query);
     let provider = StatementTables { state: &context.state, tables };
     let options = ParserOptions::from(&context.state.config_options().sql_parser);
     let to_plan = SqlToRel::new_with_options(&provider, options);
@@ -133,7 +136,9 @@ pub(crate) async fn provider(
         ResolvedRelation::External { found: _, external } => {
             files::external_table(external, storage, &context.state).await
         }
-        ResolvedRelation::View { found: _, view, owner, query } => view_provider(view, owner, query, context).await,
+        ResolvedRelation::View { found: _, view, owner, query } => {
+            view_provider(view, owner, query, context).await
+        }
         ResolvedRelation::System { schema, name } => {
             let missing = || Error::internal(format!("system table {schema}.{name} is not there any more"));
             system::system_table(schema, name, &context.system).ok_or_else(missing)
@@ -195,7 +200,10 @@ struct StatementTables<'a> {
 
 impl ContextProvider for StatementTables<'_> {
     fn get_table_source(&self, name: TableReference) -> EngineResult<Arc<dyn TableSource>> {
-        self.tables.get(&name).cloned().ok_or_else(|| plan_datafusion_err!("relation \"{name}\" does not exist"))
+        self.tables
+            .get(&name)
+            .cloned()
+            .ok_or_else(|| plan_datafusion_err!("relation \"{name}\" does not exist"))
     }
 
     fn get_table_function_source(&self, name: &str, args: Vec<Expr>) -> EngineResult<Arc<dyn TableSource>> {

@@ -93,9 +93,8 @@ pub(super) fn partition_spec(terms: &[PartitionTerm], schema: &Schema) -> Result
             let message = format!("PARTITIONED BY has {name} more than once");
             return Err(Error::new(SqlState::INVALID_TABLE_DEFINITION, message));
         }
-        builder = builder
-            .add_partition_field(field.id, name, term.transform)
-            .map_err(tarn_catalog::Error::from)?;
+        builder =
+            builder.add_partition_field(field.id, name, term.transform).map_err(tarn_catalog::Error::from)?;
     }
     Ok(builder.build())
 }

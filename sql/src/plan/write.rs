@@ -101,7 +101,9 @@ fn with_value_types(
         }
     }
     let count = types.keys().last().map_or(0, |last| last + 1).max(given.len());
-    (0..count).map(|place| given.get(place).cloned().flatten().or_else(|| types.get(&place).cloned())).collect()
+    (0..count)
+        .map(|place| given.get(place).cloned().flatten().or_else(|| types.get(&place).cloned()))
+        .collect()
 }
 
 fn placeholder(expression: &ast::Expr) -> Option<usize> {

@@ -43,33 +43,95 @@ impl Resolved {
 #[derive(Debug)]
 pub(crate) enum Action {
     Query(ResolvedQuery),
-    Explain { analyze: bool, verbose: bool, query: ResolvedQuery },
-    Insert { target: TableTarget, columns: Vec<String>, source: ResolvedQuery, overwrite: bool },
+    Explain {
+        analyze: bool,
+        verbose: bool,
+        query: ResolvedQuery,
+    },
+    Insert {
+        target: TableTarget,
+        columns: Vec<String>,
+        source: ResolvedQuery,
+        overwrite: bool,
+    },
     Truncate(Vec<TableTarget>),
-    CreateTable { namespace: Namespace, existing: Option<TableTarget>, table: Box<CreateTable>, query: Option<ResolvedQuery> },
-    CreateView { namespace: Namespace, existing: Option<Found>, view: Box<CreateView>, search_path: Vec<String>, query: ResolvedQuery },
+    CreateTable {
+        namespace: Namespace,
+        existing: Option<TableTarget>,
+        table: Box<CreateTable>,
+        query: Option<ResolvedQuery>,
+    },
+    CreateView {
+        namespace: Namespace,
+        existing: Option<Found>,
+        view: Box<CreateView>,
+        search_path: Vec<String>,
+        query: ResolvedQuery,
+    },
     CreateSchema(CreateSchema),
     Drop(Vec<Found>),
-    DropSchema { namespaces: Vec<Namespace>, contents: Vec<Found> },
-    AlterRelation { found: Found, change: RelationChange },
-    AlterSchema { namespace: Namespace, change: SchemaChange },
-    CommentSchema { namespace: Namespace, text: Option<String> },
-    CommentRelation { found: Found, text: Option<String> },
-    CommentColumn { found: Found, column: String, text: Option<String> },
-    CommentRole { role: Role, text: Option<String> },
-    CreateRole { create: CreateRole, member_of: Vec<Role> },
-    AlterRole { role: Role, rename_to: Option<String>, options: RoleOptions },
+    DropSchema {
+        namespaces: Vec<Namespace>,
+        contents: Vec<Found>,
+    },
+    AlterRelation {
+        found: Found,
+        change: RelationChange,
+    },
+    AlterSchema {
+        namespace: Namespace,
+        change: SchemaChange,
+    },
+    CommentSchema {
+        namespace: Namespace,
+        text: Option<String>,
+    },
+    CommentRelation {
+        found: Found,
+        text: Option<String>,
+    },
+    CommentColumn {
+        found: Found,
+        column: String,
+        text: Option<String>,
+    },
+    CommentRole {
+        role: Role,
+        text: Option<String>,
+    },
+    CreateRole {
+        create: CreateRole,
+        member_of: Vec<Role>,
+    },
+    AlterRole {
+        role: Role,
+        rename_to: Option<String>,
+        options: RoleOptions,
+    },
     DropRole(Vec<Role>),
-    GrantPrivileges { objects: Vec<Object>, roles: Vec<Option<Role>>, grant: GrantPrivileges },
-    GrantMembership { revoke: bool, granted: Vec<Role>, members: Vec<Role> },
-    Crawl { location: String, schema: String },
+    GrantPrivileges {
+        objects: Vec<Object>,
+        roles: Vec<Option<Role>>,
+        grant: GrantPrivileges,
+    },
+    GrantMembership {
+        revoke: bool,
+        granted: Vec<Role>,
+        members: Vec<Role>,
+    },
+    Crawl {
+        location: String,
+        schema: String,
+    },
     Describe(ResolvedRelation),
     Set(statement::Set),
     Show(statement::Show),
     Transaction(statement::Transaction),
     Discard(statement::Discard),
     /// `IF EXISTS` or `IF NOT EXISTS` left nothing to do.
-    Nothing { tag: &'static str },
+    Nothing {
+        tag: &'static str,
+    },
 }
 
 /// An Iceberg table that a statement writes, and the version it was planned on.
@@ -153,7 +215,9 @@ async fn action(statement: Statement, scope: &Scope, notices: &mut Vec<String>) 
         Statement::Call(call) => resolve_call(call)?,
         Statement::Describe(name) => describe(&name, scope).await?,
         Statement::ShowObjects(ShowObjects::Columns { table }) => describe(&table, scope).await?,
-        Statement::ShowObjects(ShowObjects::Schemas { like }) => show(&schemas_query(like.as_deref()), scope).await?,
+        Statement::ShowObjects(ShowObjects::Schemas { like }) => {
+            show(&schemas_query(like.as_deref()), scope).await?
+        }
         Statement::ShowObjects(ShowObjects::Tables { schema, like }) => {
             let schemas = match schema {
                 Some(name) => vec![scope.target_schema(&name)?.name],
@@ -297,7 +361,8 @@ fn drop_relations(drop: &statement::Drop, scope: &Scope, notices: &mut Vec<Strin
 }
 
 fn is_missing(error: &Error) -> bool {
-    [SqlState::UNDEFINED_TABLE, SqlState::INVALID_SCHEMA_NAME, SqlState::UNDEFINED_OBJECT].contains(&error.sqlstate)
+    [SqlState::UNDEFINED_TABLE, SqlState::INVALID_SCHEMA_NAME, SqlState::UNDEFINED_OBJECT]
+        .contains(&error.sqlstate)
 }
 
 fn drop_schema(drop: &statement::DropSchema, scope: &Scope, notices: &mut Vec<String>) -> Result<Action> {
@@ -320,12 +385,17 @@ fn drop_schema(drop: &statement::DropSchema, scope: &Scope, notices: &mut Vec<St
                 .with_detail(format!("It holds {} relations: {}.", relations.len(), names.join(", ")))
                 .with_hint("Use DROP … CASCADE to drop them too."));
         }
-        contents.extend(relations.into_iter().map(|relation| Found { namespace: namespace.clone(), relation }));
+        contents
+            .extend(relations.into_iter().map(|relation| Found { namespace: namespace.clone(), relation }));
     }
     Ok(Action::DropSchema { namespaces, contents })
 }
 
-fn alter_relation(alter: statement::AlterRelation, scope: &Scope, notices: &mut Vec<String>) -> Result<Action> {
+fn alter_relation(
+    alter: statement::AlterRelation,
+    scope: &Scope,
+    notices: &mut Vec<String>,
+) -> Result<Action> {
     let found = match scope.relation_of_kind(alter.word, &alter.name) {
         Err(error) if alter.if_exists && is_missing(&error) => {
             notices.push(format!("relation \"{}\" does not exist, skipping", alter.name));

@@ -36,7 +36,8 @@ impl Found {
 
     /// `schema.name`, quoted where needed.
     pub fn qualified(&self) -> String {
-        Name { catalog: None, schema: Some(self.namespace.name.clone()), name: self.relation.name.clone() }.to_string()
+        Name { catalog: None, schema: Some(self.namespace.name.clone()), name: self.relation.name.clone() }
+            .to_string()
     }
 }
 
@@ -125,7 +126,9 @@ impl Scope {
     pub fn look_up(&self, name: &Name) -> Result<Option<Found>> {
         check_catalog(name.catalog.as_deref())?;
         let namespaces = match &name.schema {
-            Some(schema) => vec![self.reader.namespace(LAKE, schema)?.ok_or_else(|| self.no_namespace(schema))?],
+            Some(schema) => {
+                vec![self.reader.namespace(LAKE, schema)?.ok_or_else(|| self.no_namespace(schema))?]
+            }
             None => self.path()?,
         };
         for namespace in namespaces {
@@ -154,7 +157,9 @@ impl Scope {
 
     pub fn role(&self, name: &str) -> Result<Role> {
         let found = match name {
-            "current_user" | "current_role" | "session_user" => self.reader.role_by_id(self.principal.role)?,
+            "current_user" | "current_role" | "session_user" => {
+                self.reader.role_by_id(self.principal.role)?
+            }
             _ => self.reader.role(name)?,
         };
         found.ok_or_else(|| Error::new(SqlState::UNDEFINED_OBJECT, format!("role \"{name}\" does not exist")))
@@ -209,11 +214,10 @@ pub(crate) fn check_kind(word: RelationWord, found: &Found) -> Result<()> {
 
 pub(crate) fn check_catalog(catalog: Option<&str>) -> Result<()> {
     match catalog {
-        Some(catalog) if catalog != DATABASE => Err(Error::new(
-            SqlState::INVALID_CATALOG_NAME,
-            format!("database \"{catalog}\" does not exist"),
-        )
-        .with_hint(format!("The database is \"{DATABASE}\"."))),
+        Some(catalog) if catalog != DATABASE => {
+            Err(Error::new(SqlState::INVALID_CATALOG_NAME, format!("database \"{catalog}\" does not exist"))
+                .with_hint(format!("The database is \"{DATABASE}\".")))
+        }
         _ => Ok(()),
     }
 }

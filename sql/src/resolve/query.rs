@@ -80,18 +80,28 @@ pub(crate) async fn resolve_relation(named: Named, scope: &Scope, depth: usize) 
             let version = scope.reader.table(found.relation.id).await?;
             Ok(ResolvedRelation::Table { found, version })
         }
-        RelationKind::External(external) => Ok(ResolvedRelation::External { found, external: Box::new(external) }),
+        RelationKind::External(external) => {
+            Ok(ResolvedRelation::External { found, external: Box::new(external) })
+        }
         RelationKind::View(view) => resolve_view(found, view, scope, depth).await,
     }
 }
 
 /// A view reads with the rights of its owner, and its names mean what they meant when it was made.
-async fn resolve_view(found: Box<Found>, view: View, scope: &Scope, depth: usize) -> Result<ResolvedRelation> {
+async fn resolve_view(
+    found: Box<Found>,
+    view: View,
+    scope: &Scope,
+    depth: usize,
+) -> Result<ResolvedRelation> {
     let label = found.label();
     let owner = scope.reader.principal(found.relation.owner)?;
     let owner = owner.ok_or_else(|| Error::internal(format!("the owner of {label} is missing")))?;
-    let inner =
-        Scope { reader: scope.reader.clone(), principal: owner.clone(), search_path: view.search_path.clone() };
+    let inner = Scope {
+        reader: scope.reader.clone(),
+        principal: owner.clone(),
+        search_path: view.search_path.clone(),
+    };
     let query = resolve_query(parse_query(&view.sql)?, &inner, depth + 1).await.map_err(|error| {
         let detail = format!("This was found while reading the definition of {label}.");
         Error { position: None, ..error }.with_detail(detail)

@@ -12,7 +12,6 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
-use datafusion::common::DataFusionError;
 use datafusion::execution::TaskContext;
 use datafusion::execution::memory_pool::MemoryConsumer;
 use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties};
@@ -30,6 +29,7 @@ use super::fanout::{FanoutWriter, Routed};
 use super::partition::PartitionSplitter;
 use super::progress::WriteProgress;
 use crate::error::{Error, Result};
+use crate::plan::engine_error;
 use crate::sqlstate::SqlState;
 
 /// Batches that wait in front of a writer.
@@ -183,17 +183,6 @@ async fn write_routed(
     }
 }
 
-/// Our own errors travel through the engine in a box.
-fn query_error(error: DataFusionError) -> Error {
-    match error {
-        DataFusionError::External(source) => match source.downcast::<Error>() {
-            Ok(error) => *error,
-            Err(source) => Error::new(SqlState::IO_ERROR, source.to_string()),
-        },
-        other => Error::new(SqlState::DATA_EXCEPTION, other.strip_backtrace()),
-    }
-}
-
 /// The error of a task that ended because another one failed first; nobody sees it.
 fn stopped() -> Error {
     Error::new(SqlState::QUERY_CANCELED, "the write was stopped")
@@ -228,7 +217,7 @@ impl Feed {
         input: Arc<dyn ExecutionPlan>,
         context: Arc<TaskContext>,
     ) -> Result<()> {
-        let mut rows = input.execute(partition, context).map_err(query_error)?;
+        let mut rows = input.execute(partition, context).map_err(engine_error)?;
         loop {
             let next = tokio::select! {
                 biased;
@@ -236,7 +225,7 @@ impl Feed {
                 next = rows.next() => next,
             };
             match next {
-                Some(batch) => self.route(partition, &batch.map_err(query_error)?).await?,
+                Some(batch) => self.route(partition, &batch.map_err(engine_error)?).await?,
                 None => return Ok(()),
             }
         }

@@ -1,0 +1,97 @@
+//! PostgreSQL's spellings that the planner has under another name: `FETCH FIRST`, `^`, `(row).field`, and an ordering
+//! by an expression of a `SELECT DISTINCT`. It changes how a query is written, never what it means.
+
+use std::ops::ControlFlow;
+
+use datafusion::sql::sqlparser::ast::{
+    AccessExpr, BinaryOperator, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentList,
+    FunctionArguments, Ident, LimitClause, ObjectName, OrderByKind, Query, SelectItem, SetExpr, Subscript,
+    Value, VisitMut, VisitorMut,
+};
+
+/// Rewrites a query and everything in it.
+pub(super) fn normalize(query: &mut Query) {
+    let _: ControlFlow<()> = query.visit(&mut Normalizer);
+}
+
+struct Normalizer;
+
+impl VisitorMut for Normalizer {
+    type Break = ();
+
+    fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<()> {
+        fetch_as_limit(query);
+        order_of_distinct(query);
+        ControlFlow::Continue(())
+    }
+
+    fn post_visit_expr(&mut self, expression: &mut Expr) -> ControlFlow<()> {
+        match expression {
+            Expr::BinaryOp { op: BinaryOperator::PGExp, .. } => power(expression),
+            Expr::CompoundFieldAccess { access_chain, .. } => access_chain.iter_mut().for_each(field_by_name),
+            _ => {}
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+/// `FETCH FIRST n ROWS ONLY` is `LIMIT n`.
+fn fetch_as_limit(query: &mut Query) {
+    let Some(fetch) = query.fetch.take() else { return };
+    let one = || Expr::Value(Value::Number("1".to_owned(), false).into());
+    let limit = Some(fetch.quantity.unwrap_or_else(one));
+    let offset = match query.limit_clause.take() {
+        Some(LimitClause::LimitOffset { offset, .. }) => offset,
+        _ => None,
+    };
+    query.limit_clause = Some(LimitClause::LimitOffset { limit, offset, limit_by: Vec::new() });
+}
+
+/// An expression that is ordered by and selected is the selected column; the planner looks for it by name.
+fn order_of_distinct(query: &mut Query) {
+    let SetExpr::Select(select) = query.body.as_ref() else { return };
+    let Some(order_by) = query.order_by.as_mut().filter(|_| select.distinct.is_some()) else { return };
+    let OrderByKind::Expressions(orders) = &mut order_by.kind else { return };
+    for order in orders {
+        if matches!(order.expr, Expr::Identifier(_) | Expr::CompoundIdentifier(_) | Expr::Value(_)) {
+            continue;
+        }
+        let selected = select.projection.iter().position(|item| match item {
+            SelectItem::UnnamedExpr(expression) => *expression == order.expr,
+            SelectItem::ExprWithAlias { expr, .. } => *expr == order.expr,
+            _ => false,
+        });
+        if let Some(place) = selected {
+            order.expr = Expr::Value(Value::Number((place + 1).to_string(), false).into());
+        }
+    }
+}
+
+/// `a ^ b` is `power(a, b)`.
+fn power(expression: &mut Expr) {
+    let taken = std::mem::replace(expression, Expr::Identifier(Ident::new("taken")));
+    let Expr::BinaryOp { left, right, .. } = taken else { return };
+    let argument = |expression: Box<Expr>| FunctionArg::Unnamed(FunctionArgExpr::Expr(*expression));
+    let args = FunctionArgumentList {
+        duplicate_treatment: None,
+        args: vec![argument(left), argument(right)],
+        clauses: Vec::new(),
+    };
+    *expression = Expr::Function(Function {
+        name: ObjectName::from(vec![Ident::new("power")]),
+        uses_odbc_syntax: false,
+        parameters: FunctionArguments::None,
+        args: FunctionArguments::List(args),
+        filter: None,
+        null_treatment: None,
+        over: None,
+        within_group: Vec::new(),
+    });
+}
+
+/// `(row).field` is `row['field']`.
+fn field_by_name(access: &mut AccessExpr) {
+    let AccessExpr::Dot(Expr::Identifier(name)) = access else { return };
+    let index = Expr::Value(Value::SingleQuotedString(crate::parse::fold(name)).into());
+    *access = AccessExpr::Subscript(Subscript::Index { index });
+}
