@@ -8,6 +8,8 @@ mod cursor;
 mod define;
 mod grant;
 mod settings;
+#[cfg(test)]
+mod tests;
 mod types;
 mod write;
 
