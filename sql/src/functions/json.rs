@@ -188,6 +188,17 @@ fn check_json(text: &str) -> crate::Result<()> {
     }
 }
 
+/// The elements of a JSON array, each as JSON text, or as the text of a string; None for what is no array.
+pub fn json_elements(text: &str, as_text: bool) -> Option<Vec<Option<String>>> {
+    let Ok(serde_json::Value::Array(elements)) = serde_json::from_str(text) else { return None };
+    let element = |element: serde_json::Value| match element {
+        serde_json::Value::String(text) if as_text => Some(text),
+        serde_json::Value::Null if as_text => None,
+        other => Some(other.to_string()),
+    };
+    Some(elements.into_iter().map(element).collect())
+}
+
 /// The kind of a JSON text: `object`, `array`, `string`, `number`, `boolean` or `null`.
 pub fn json_type(text: &str) -> &'static str {
     match text.trim_start().bytes().next() {

@@ -14,20 +14,24 @@ mod session;
 mod single_value;
 mod sizes;
 mod text;
+mod unnest;
 mod uuid;
 
 use std::sync::Arc;
 
 use datafusion::common::Result;
-use datafusion::execution::FunctionRegistry;
+use datafusion::execution::{FunctionRegistry, SessionState};
 
 use crate::system::SystemContext;
 use row_function::{Definition, RowFunction};
 
 pub(crate) use single_value::{FIRST_OF_ROWS, LIST_OF_ROWS, LIST_OR_EMPTY, SINGLE_ROW, SINGLE_VALUE};
 
-/// Registers the functions that depend on nothing but their arguments, JSON and UUIDs.
-pub fn register(registry: &mut dyn FunctionRegistry) -> Result<()> {
+/// Registers the functions that depend on nothing but their arguments, JSON and UUIDs, and teaches the engine to join
+/// lists to the rows they are in.
+pub fn register(state: &mut SessionState) -> Result<()> {
+    state.add_analyzer_rule(Arc::new(unnest::LateralUnnest));
+    let registry: &mut dyn FunctionRegistry = state;
     for definition in text::DEFINITIONS {
         register_one(registry, definition, None)?;
     }

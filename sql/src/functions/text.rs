@@ -4,8 +4,9 @@
 use tarn_catalog::name::quote;
 
 use super::row_function::Definition;
-use super::row_function::Kind::{Bool, Float, Int, List, OidOrName, Text, TypeName};
-use crate::error::Result;
+use super::row_function::Kind::{Bool, Float, Int, List, OidOrName, Text, TextList, TypeName};
+use crate::error::{Error, Result};
+use crate::sqlstate::SqlState;
 use crate::system::Value;
 use crate::types;
 
@@ -21,6 +22,8 @@ pub const DEFINITIONS: &[Definition] = &[
     Definition::pure("pg_char_to_encoding", &[&[Text]], Int, pg_char_to_encoding),
     Definition::pure("json_typeof", &[&[Text]], Text, json_typeof),
     Definition::pure("jsonb_typeof", &[&[Text]], Text, json_typeof),
+    Definition::pure("json_elements", &[&[Text]], TextList, |arguments| json_elements(arguments, false)),
+    Definition::pure("json_elements_text", &[&[Text]], TextList, |arguments| json_elements(arguments, true)),
     Definition::pure("array_lower", &[&[List, Int]], Int, array_lower),
     Definition::pure("array_upper", &[&[List, Int]], Int, array_upper),
     // Expressions are stored as their own text, so decompiling one gives it back.
@@ -141,6 +144,15 @@ fn pg_char_to_encoding(arguments: &[Value]) -> Result<Value> {
 
 fn json_typeof(arguments: &[Value]) -> Result<Value> {
     Ok(super::json::json_type(text(&arguments[0])).into())
+}
+
+/// The function that the rewriter makes of `json_array_elements` in a FROM clause.
+fn json_elements(arguments: &[Value], as_text: bool) -> Result<Value> {
+    let elements = super::json::json_elements(text(&arguments[0]), as_text);
+    let elements = elements.ok_or_else(|| {
+        Error::new(SqlState::INVALID_PARAMETER_VALUE, "cannot extract elements from what is not a JSON array")
+    })?;
+    Ok(elements.into())
 }
 
 /// The bounds of a list: from 1 to its length, none for an empty list or a dimension it does not have.

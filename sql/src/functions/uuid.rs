@@ -11,10 +11,12 @@ use datafusion::common::{DFSchema, DataFusionError, Result, plan_err};
 use datafusion::execution::FunctionRegistry;
 use datafusion::logical_expr::expr::ScalarFunction;
 use datafusion::logical_expr::expr_rewriter::FunctionRewrite;
+use datafusion::logical_expr::planner::{ExprPlanner, PlannerResult, RawBinaryExpr};
 use datafusion::logical_expr::{
-    BinaryExpr, ColumnarValue, Expr, ExprSchemable, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF,
-    ScalarUDFImpl, Signature, Volatility,
+    ColumnarValue, Expr, ExprSchemable, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl,
+    Signature, Volatility,
 };
+use datafusion::sql::sqlparser::ast::BinaryOperator;
 
 use crate::error::Error;
 use crate::sqlstate::SqlState;
@@ -26,10 +28,35 @@ const UUID_BYTES: i32 = 16;
 pub fn register(registry: &mut dyn FunctionRegistry) -> Result<()> {
     registry.register_udf(Arc::new(ScalarUDF::new_from_impl(ToUuid::default())))?;
     registry.register_udf(Arc::new(ScalarUDF::new_from_impl(UuidText::default())))?;
+    registry.register_expr_planner(Arc::new(UuidComparisons))?;
     registry.register_function_rewrite(Arc::new(UuidRewrite))
 }
 
-/// Makes `uuid_column::text` and `uuid_column = 'text'` mean what they mean in PostgreSQL.
+/// Makes `uuid_column = 'text'` mean what it means in PostgreSQL.
+#[derive(Debug)]
+struct UuidComparisons;
+
+impl ExprPlanner for UuidComparisons {
+    fn plan_binary_op(&self, expr: RawBinaryExpr, schema: &DFSchema) -> Result<PlannerResult<RawBinaryExpr>> {
+        let RawBinaryExpr { op, left, right } = expr;
+        if !is_comparison(&op) {
+            return Ok(PlannerResult::Original(RawBinaryExpr { op, left, right }));
+        }
+        let (left, right) = match (is_uuid(&left, schema), is_uuid(&right, schema)) {
+            (true, false) if is_text(&right, schema) => (left, call(ToUuid::default(), right)),
+            (false, true) if is_text(&left, schema) => (call(ToUuid::default(), left), right),
+            _ => (left, right),
+        };
+        Ok(PlannerResult::Original(RawBinaryExpr { op, left, right }))
+    }
+}
+
+fn is_comparison(op: &BinaryOperator) -> bool {
+    use BinaryOperator::{Eq, Gt, GtEq, Lt, LtEq, NotEq};
+    matches!(op, Eq | NotEq | Lt | LtEq | Gt | GtEq)
+}
+
+/// Makes `uuid_column::text` mean what it means in PostgreSQL.
 #[derive(Debug)]
 struct UuidRewrite;
 
@@ -42,14 +69,6 @@ impl FunctionRewrite for UuidRewrite {
         match expr {
             Expr::Cast(cast) if cast.field.data_type().is_string() && is_uuid(&cast.expr, schema) => {
                 Ok(Transformed::yes(call(UuidText::default(), *cast.expr)))
-            }
-            Expr::BinaryExpr(BinaryExpr { left, op, right }) if op.supports_propagation() => {
-                let (left, right) = match (is_uuid(&left, schema), is_uuid(&right, schema)) {
-                    (true, false) if is_text(&right, schema) => (*left, call(ToUuid::default(), *right)),
-                    (false, true) if is_text(&left, schema) => (call(ToUuid::default(), *left), *right),
-                    _ => return Ok(Transformed::no(Expr::BinaryExpr(BinaryExpr { left, op, right }))),
-                };
-                Ok(Transformed::yes(Expr::BinaryExpr(BinaryExpr::new(Box::new(left), op, Box::new(right)))))
             }
             other => Ok(Transformed::no(other)),
         }

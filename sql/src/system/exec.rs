@@ -50,7 +50,7 @@ impl SystemTableExec {
     }
 
     /// The scan with the keys that run-time filters add by now.
-    fn scan_now(&self) -> Result<Arc<Scan>> {
+    pub fn scan_now(&self) -> Result<Arc<Scan>> {
         let mut keys = self.scan.keys.clone();
         for filter in &self.run_time_filters {
             let current = current_filter(filter)?;

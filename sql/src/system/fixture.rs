@@ -9,6 +9,7 @@ use async_trait::async_trait;
 use datafusion::catalog::{CatalogProvider, MemoryCatalogProvider, SchemaProvider, TableProvider};
 use datafusion::common::config::Dialect;
 use datafusion::execution::{SessionState, SessionStateBuilder};
+use datafusion::physical_plan::ExecutionPlan;
 use datafusion::prelude::{SessionConfig, SessionContext};
 use datafusion::sql::parser::Statement;
 use datafusion::sql::sqlparser::ast::Statement as Sql;
@@ -29,6 +30,7 @@ use tarn_catalog::{
     Catalog, Change, LAKE, NamespaceId, PUBLIC_NAMESPACE, RelationId, RoleId, SUPERUSER, Transaction,
 };
 
+use super::exec::SystemTableExec;
 use super::{SettingRow, SystemContext, declared, rewrite, system_table};
 use crate::functions;
 use crate::types::oid;
@@ -150,13 +152,24 @@ impl Fixture {
         Ok(rows)
     }
 
-    /// The physical plan as text.
-    pub async fn explain(&self, user: &str, sql: &str) -> String {
+    /// What each scan of a system table asked for, in the order of the plan, after the query has run.
+    pub async fn keys_used(&self, user: &str, sql: &str) -> Vec<String> {
         let session = self.session(user);
         let plan = session.state().statement_to_plan(statement(sql)).await.expect(sql);
         let plan = session.state().create_physical_plan(&plan).await.expect(sql);
-        datafusion::physical_plan::displayable(plan.as_ref()).indent(true).to_string()
+        datafusion::physical_plan::collect(plan.clone(), session.task_ctx()).await.expect(sql);
+        let mut used = Vec::new();
+        collect_keys(&plan, &mut used);
+        used
     }
+}
+
+fn collect_keys(plan: &Arc<dyn ExecutionPlan>, used: &mut Vec<String>) {
+    if let Some(exec) = plan.downcast_ref::<SystemTableExec>() {
+        let scan = exec.scan_now().expect("a plan that has run");
+        used.push(format!("{}: {}", scan.declared.name, scan.keys));
+    }
+    plan.children().into_iter().for_each(|child| collect_keys(child, used));
 }
 
 fn statement(sql: &str) -> Statement {

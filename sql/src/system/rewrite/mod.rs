@@ -6,6 +6,7 @@
 //! casts.rs       x::regclass, x::oid, x::"char", pg_catalog.int4, json, uuid, varchar(n), timestamp
 //! operators.rs   OPERATOR(pg_catalog.~), COLLATE, pg_catalog.f(x), current_schema
 //! subqueries.rs  ARRAY(SELECT …), scalar subqueries that are not aggregates
+//! tables.rs      unnest and other functions in the FROM clause
 //! ```
 
 mod build;
@@ -13,6 +14,7 @@ mod casts;
 mod idioms;
 mod operators;
 mod subqueries;
+mod tables;
 
 use std::collections::HashSet;
 use std::ops::ControlFlow;
@@ -46,6 +48,12 @@ impl VisitorMut for Rewriter {
         ControlFlow::Continue(())
     }
 
+    /// By now the FROM clause is in the engine's spelling.
+    fn post_visit_select(&mut self, select: &mut Select) -> ControlFlow<()> {
+        tables::spell_fields(select);
+        ControlFlow::Continue(())
+    }
+
     fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
         if self.idioms {
             idioms::rewrite(expr);
@@ -66,7 +74,7 @@ impl VisitorMut for Rewriter {
     }
 
     fn pre_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<()> {
-        operators::rewrite_table_function(factor);
+        tables::rewrite(factor);
         ControlFlow::Continue(())
     }
 }

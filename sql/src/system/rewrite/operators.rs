@@ -1,7 +1,10 @@
 //! PostgreSQL's long forms of operators and functions, as its own clients write them so that no user's object can
 //! come between: `OPERATOR(pg_catalog.~)`, `COLLATE pg_catalog.default`, `pg_catalog.lower(x)`.
 
-use datafusion::sql::sqlparser::ast::{BinaryOperator, Expr, Function, ObjectName, TableFactor};
+use datafusion::sql::sqlparser::ast::{
+    AccessExpr, Array, BinaryOperator, Expr, Function, FunctionArg, FunctionArgExpr, Ident, ObjectName,
+    TableAlias, TableAliasColumnDef, TableFactor,
+};
 
 use super::build;
 
@@ -23,11 +26,40 @@ pub fn rewrite(expr: &mut Expr) {
             simplify_pattern(expr);
         }
         Expr::Function(function) => strip_schema(function),
+        // `(s).field`, where `s` is a struct.
+        Expr::CompoundFieldAccess { access_chain, .. } => access_chain.iter_mut().for_each(name_field),
+        Expr::AnyOp { right, .. } | Expr::AllOp { right, .. } => {
+            if let Some(elements) = build::as_string(right).and_then(array_elements) {
+                **right = elements;
+            }
+        }
         Expr::Identifier(name) if name.quote_style.is_none() && is_parameterless(&name.value) => {
             *expr = build::call(&name.value.to_ascii_lowercase(), Vec::new());
         }
         _ => {}
     }
+}
+
+/// A field after a dot is a name, which folds to lower case unless it is quoted.
+fn name_field(access: &mut AccessExpr) {
+    let AccessExpr::Dot(Expr::Identifier(name)) = access else { return };
+    let name = match name.quote_style {
+        Some(_) => name.value.clone(),
+        None => name.value.to_lowercase(),
+    };
+    *access = AccessExpr::Dot(build::string(&name));
+}
+
+/// An array written as text, `{a,b}`. Elements that are all whole numbers are numbers.
+fn array_elements(text: &str) -> Option<Expr> {
+    let inner = text.trim().strip_prefix('{')?.strip_suffix('}')?;
+    if inner.contains(['{', '"', '\\']) {
+        return None;
+    }
+    let elements: Vec<&str> = inner.split(',').map(str::trim).filter(|element| !element.is_empty()).collect();
+    let numbers = elements.iter().all(|element| element.parse::<i64>().is_ok());
+    let element = |element: &&str| if numbers { build::number(element) } else { build::string(element) };
+    Some(Expr::Array(Array { elem: elements.iter().map(element).collect(), named: true }))
 }
 
 fn take(expr: &mut Expr) -> Expr {
@@ -84,22 +116,24 @@ fn is_plain(text: &str) -> bool {
 /// Functions live in one flat space here; PostgreSQL's are all in `pg_catalog`.
 fn strip_schema(function: &mut Function) {
     strip(&mut function.name);
-}
-
-pub fn rewrite_table_function(factor: &mut TableFactor) {
-    match factor {
-        // PostgreSQL has it as a view and as a function; here it is a table.
-        TableFactor::Table { name, args: args @ Some(_), .. } if is_timezone_names(name) => *args = None,
-        TableFactor::Table { name, args: Some(_), .. } | TableFactor::Function { name, .. } => strip(name),
-        _ => {}
+    if let [part] = &function.name.0[..]
+        && let Some(name) = part.as_ident()
+        && let Some(other) = other_name(&name.value.to_ascii_lowercase())
+    {
+        function.name = ObjectName::from(vec![Ident::new(other)]);
     }
 }
 
-fn is_timezone_names(name: &ObjectName) -> bool {
-    build::builtin_name(name).is_some_and(|name| name.value == "pg_timezone_names")
+/// The engine's name of a function that it has under another.
+fn other_name(name: &str) -> Option<&'static str> {
+    Some(match name {
+        "json_array_length" | "jsonb_array_length" => "json_length",
+        "jsonb_object_keys" => "json_object_keys",
+        _ => return None,
+    })
 }
 
-fn strip(name: &mut ObjectName) {
+pub fn strip(name: &mut ObjectName) {
     if name.0.len() == 2 {
         if let Some(bare) = build::builtin_name(name).cloned() {
             *name = ObjectName::from(vec![bare]);

@@ -34,6 +34,25 @@ fn long_forms_become_short() {
 }
 
 #[test]
+fn lists_and_structs_are_spelled_for_the_engine() {
+    check_expression("(s).Field = 1", "(s).'field' = 1");
+    check_expression("a = ANY('{v, m}')", "a = ANY(ARRAY['v', 'm'])");
+    check_expression("a = ANY('{1,2}')", "a = ANY(ARRAY[1, 2])");
+    check("SELECT 1 FROM t, UNNEST(t.l) AS x", "SELECT 1 FROM t, UNNEST(t.l) AS x (x)");
+    check("SELECT 1 FROM t, LATERAL unnest(t.l) AS u(x)", "SELECT 1 FROM t, UNNEST(t.l) AS u (x)");
+    check("SELECT 1 FROM pg_catalog.unnest(l) x", "SELECT 1 FROM UNNEST(l) x (x)");
+    check("SELECT 1 FROM unnest(l)", "SELECT 1 FROM UNNEST(l) AS unnest (unnest)");
+    check(
+        "SELECT 1 FROM t, json_array_elements(t.j)",
+        "SELECT 1 FROM t, UNNEST(json_elements(t.j)) AS value (value)",
+    );
+    check(
+        "SELECT 1 FROM t, UNNEST(t.a.b) AS x, UNNEST(x.c) AS y",
+        "SELECT 1 FROM t, UNNEST(t.a['b']) AS x (x), UNNEST(x.x['c']) AS y (y)",
+    );
+}
+
+#[test]
 fn patterns_of_psql_become_lookups() {
     let psql = |pattern: &str| format!("n OPERATOR(pg_catalog.~) '{pattern}' COLLATE pg_catalog.default");
     check_expression(&psql("^(orders)$"), "n = 'orders'");

@@ -1,0 +1,154 @@
+//! Functions in the FROM clause. `unnest(x)` in all its spellings, and the JSON functions that give rows, become the
+//! engine's UNNEST, which `functions/unnest.rs` then joins to the row that its list is in.
+
+use std::ops::ControlFlow;
+
+use datafusion::sql::sqlparser::ast::{
+    AccessExpr, Expr, FunctionArg, FunctionArgExpr, Ident, ObjectName, Select, Subscript, TableAlias,
+    TableAliasColumnDef, TableFactor, VisitMut, VisitorMut,
+};
+
+use super::{build, operators};
+
+/// Rewrites one item of a FROM clause.
+pub fn rewrite(factor: &mut TableFactor) {
+    as_unnest(factor);
+    match factor {
+        // PostgreSQL has it as a view and as a function; here it is a table.
+        TableFactor::Table { name, args: args @ Some(_), .. } if is_timezone_names(name) => *args = None,
+        TableFactor::Table { name, args: Some(_), .. } | TableFactor::Function { name, .. } => {
+            operators::strip(name);
+        }
+        _ => {}
+    }
+}
+
+fn is_timezone_names(name: &ObjectName) -> bool {
+    build::builtin_name(name).is_some_and(|name| name.value == "pg_timezone_names")
+}
+
+/// What the rows of a function are called, and the scalar function that gives them as a list.
+fn row_function(name: &str) -> Option<(&'static str, Option<&'static str>)> {
+    Some(match name {
+        "unnest" => ("unnest", None),
+        "json_array_elements" | "jsonb_array_elements" => ("value", Some("json_elements")),
+        "json_array_elements_text" | "jsonb_array_elements_text" => ("value", Some("json_elements_text")),
+        "json_object_keys" | "jsonb_object_keys" => ("json_object_keys", Some("json_object_keys")),
+        _ => return None,
+    })
+}
+
+fn as_unnest(factor: &mut TableFactor) {
+    if let TableFactor::UNNEST { alias, array_exprs, .. } = factor {
+        if array_exprs.len() == 1 {
+            name_element(alias, "unnest");
+        }
+        return;
+    }
+    let (name, args, alias) = match factor {
+        TableFactor::Table { name, args: Some(args), alias, with_ordinality: false, .. } => {
+            (name, &args.args, alias)
+        }
+        TableFactor::Function { name, args, alias, with_ordinality: false, .. } => (name, &*args, alias),
+        _ => return,
+    };
+    let Some(name) = build::builtin_name(name).map(|name| name.value.to_ascii_lowercase()) else { return };
+    let Some((column, list_function)) = row_function(&name) else { return };
+    let plain = |argument: &FunctionArg| match argument {
+        FunctionArg::Unnamed(FunctionArgExpr::Expr(expr)) => Some(expr.clone()),
+        _ => None,
+    };
+    let Some(mut array_exprs) = args.iter().map(plain).collect::<Option<Vec<_>>>() else { return };
+    if let Some(function) = list_function {
+        array_exprs = vec![build::call(function, array_exprs)];
+    }
+    let mut alias = alias.take();
+    if array_exprs.len() == 1 {
+        name_element(&mut alias, column);
+    }
+    *factor = TableFactor::UNNEST {
+        alias,
+        array_exprs,
+        with_offset: false,
+        with_offset_alias: None,
+        with_ordinality: false,
+    };
+}
+
+/// The column has the name that the relation is given; without one, both have the function's.
+fn name_element(alias: &mut Option<TableAlias>, column: &str) {
+    let alias = alias.get_or_insert_with(|| TableAlias {
+        explicit: true,
+        name: Ident::new(column),
+        columns: Vec::new(),
+        at: None,
+    });
+    if alias.columns.is_empty() {
+        alias.columns.push(TableAliasColumnDef { name: alias.name.clone(), data_type: None });
+    }
+}
+
+/// `FROM t, UNNEST(t.address.lines) AS line, UNNEST(line.words)`: the engine reaches from one relation into another
+/// for columns, not for fields of them, so fields are spelled as subscripts: `t.address['lines']`.
+pub fn spell_fields(select: &mut Select) {
+    let mut relations: Vec<Relation> = Vec::new();
+    for table in &mut select.from {
+        let factors =
+            std::iter::once(&mut table.relation).chain(table.joins.iter_mut().map(|join| &mut join.relation));
+        for factor in factors {
+            if let TableFactor::UNNEST { array_exprs, .. } = factor {
+                let _: ControlFlow<()> = array_exprs.visit(&mut Fields(&relations));
+            }
+            relations.extend(relation(factor));
+        }
+    }
+}
+
+/// A relation before the list in the FROM clause.
+struct Relation {
+    name: String,
+    /// Of an unnested list, its one column has the relation's name.
+    is_element: bool,
+}
+
+fn relation(factor: &TableFactor) -> Option<Relation> {
+    match factor {
+        TableFactor::UNNEST { alias: Some(alias), .. } => {
+            let column = alias.columns.first().map_or(&alias.name, |column| &column.name);
+            Some(Relation { name: alias.name.value.clone(), is_element: *column == alias.name })
+        }
+        TableFactor::Table { alias: Some(alias), .. } | TableFactor::Derived { alias: Some(alias), .. } => {
+            Some(Relation { name: alias.name.value.clone(), is_element: false })
+        }
+        TableFactor::Table { name, .. } => {
+            Some(Relation { name: name.0.last()?.as_ident()?.value.clone(), is_element: false })
+        }
+        _ => None,
+    }
+}
+
+struct Fields<'a>(&'a [Relation]);
+
+impl VisitorMut for Fields<'_> {
+    type Break = ();
+
+    fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
+        let Expr::CompoundIdentifier(parts) = expr else { return ControlFlow::Continue(()) };
+        let found = self.0.iter().find(|relation| relation.name == parts[0].value);
+        let columns = match found {
+            Some(relation) if relation.is_element && parts[1].value != relation.name => 1,
+            Some(_) => 2,
+            None => parts.len(),
+        };
+        if columns < parts.len() {
+            let field =
+                |name: &Ident| AccessExpr::Subscript(Subscript::Index { index: build::string(&name.value) });
+            let column = if columns == 1 { &parts[0] } else { &parts[1] };
+            *expr = Expr::CompoundFieldAccess {
+                root: Box::new(Expr::CompoundIdentifier(vec![parts[0].clone(), column.clone()])),
+                access_chain: parts[columns..].iter().map(field).collect(),
+            };
+        }
+        ControlFlow::Continue(())
+    }
+}
