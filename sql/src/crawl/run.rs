@@ -55,12 +55,16 @@ pub async fn crawl(
                 proposals.extend(seen.notes);
                 return Ok(CrawlReport { proposals });
             }
-            Err(error) if error.sqlstate == SqlState::SERIALIZATION_FAILURE && attempt < ATTEMPTS_MAX => {
-                attempt += 1
-            }
+            Err(error) if overtaken(&error) && attempt < ATTEMPTS_MAX => attempt += 1,
             Err(error) => return Err(error),
         }
     }
+}
+
+/// Whether somebody else changed what the plan rests on, or took a name first.
+fn overtaken(error: &Error) -> bool {
+    [SqlState::SERIALIZATION_FAILURE, SqlState::DUPLICATE_TABLE, SqlState::DUPLICATE_SCHEMA]
+        .contains(&error.sqlstate)
 }
 
 /// All that was seen at a location.

@@ -24,13 +24,17 @@ pub async fn external_table(
 ) -> Result<Arc<dyn TableProvider>> {
     let schema = arrow_schema(&table.schema)?;
     let listing = files_of(table, storage).await?;
-    Ok(Arc::new(FilesTable::new(schema, reading(&table.format)?, listing)?))
+    Ok(Arc::new(FilesTable::new(schema, reading(&table.format)?, listing, storage)?))
 }
 
 /// The files of an external table: never empty ones, which hold no rows in any format.
 pub async fn files_of(table: &ExternalTable, storage: &Arc<Storage>) -> Result<Listing> {
     let location = storage.guard().external_location(&table.location)?;
-    let mut listing = listing::list(storage, &location).await?;
+    let mut listing = match location.pattern() {
+        None => listing::list(storage, &location).await?,
+        // The guard takes a bracket in a name for a pattern; a stored location means what it says.
+        Some(_) => listing::list_literally(storage, &location, &table.location).await?,
+    };
     if listing.folder {
         let matcher = table.pattern.as_deref().map(Matcher::new).transpose()?;
         let matches = |name: &str| matcher.as_ref().is_none_or(|matcher| matcher.matches(name));

@@ -101,6 +101,31 @@ pub async fn list(storage: &Arc<Storage>, location: &Checked) -> Result<Listing>
     Ok(listing)
 }
 
+/// Lists a location whose name has characters of patterns in it that mean themselves. `above` is the folder that the
+/// guard made of it, `location` the URL to the letter.
+pub async fn list_literally(storage: &Arc<Storage>, above: &Checked, location: &str) -> Result<Listing> {
+    let (store, _) = storage.resolve(above)?;
+    let folder = location.ends_with('/');
+    let mut files = Vec::new();
+    let mut found = storage.list(above);
+    while let Some((file, meta)) = found.try_next().await? {
+        let url = file.to_string();
+        let relative = match url.strip_prefix(location) {
+            Some(relative) if folder => relative.to_owned(),
+            Some("") => meta.location.filename().unwrap_or_default().to_owned(),
+            _ => continue,
+        };
+        files.push(FoundFile { url, relative, meta });
+    }
+    if files.is_empty() {
+        let text = format!("there is no file or folder \"{}\" any more", shown(location));
+        return Err(Error::new(SqlState::UNDEFINED_FILE, text).with_hint("Put it back, or drop the table."));
+    }
+    files.sort_by(|one: &FoundFile, other| one.relative.cmp(&other.relative));
+    let (location, store_url) = (location.to_owned(), storage.store_url(above));
+    Ok(Listing { location, folder, store, store_url, files })
+}
+
 /// The files below a folder whose paths match the location's pattern, if it has one.
 async fn below(storage: &Arc<Storage>, location: &Checked, folder: &str) -> Result<Vec<FoundFile>> {
     let matcher = location.pattern().map(Matcher::new).transpose()?;

@@ -2,11 +2,13 @@
 //! how files are found and read; what their columns are is decided in `crawl/infer`. It must never write a file.
 //!
 //! ```text
-//! location -> guard -> listing -> (name: format, partitions) -> scan -> source | parquet -> feed -> csv | json
+//! location -> guard -> listing -> (name: format, partitions) -> scan -> source -> feed -> csv | json
+//!                                                                    -> parquet (names the broken file) -> footer
 //! ```
 pub(crate) mod csv;
 mod external;
 pub(crate) mod feed;
+mod footer;
 pub(crate) mod json;
 pub(crate) mod listing;
 pub(crate) mod name;

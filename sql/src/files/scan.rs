@@ -10,7 +10,7 @@ use arrow::datatypes::{DataType, FieldRef, Schema, SchemaRef};
 use async_trait::async_trait;
 use datafusion::catalog::{Session, TableProvider};
 use datafusion::common::config::TableParquetOptions;
-use datafusion::common::{DFSchema, ScalarValue};
+use datafusion::common::{DFSchema, ScalarValue, Statistics};
 use datafusion::datasource::TableType;
 use datafusion::datasource::listing::PartitionedFile;
 use datafusion::datasource::physical_plan::{FileGroup, FileScanConfigBuilder, FileSource, ParquetSource};
@@ -20,7 +20,10 @@ use datafusion::execution::object_store::ObjectStoreUrl;
 use datafusion::logical_expr::{Expr, TableProviderFilterPushDown};
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::empty::EmptyExec;
+use object_store::ObjectStore;
+use tarn_catalog::storage::Storage;
 
+use super::footer::Footers;
 use super::listing::{FoundFile, Listing};
 use super::name;
 use super::parquet::NamingSource;
@@ -46,8 +49,10 @@ pub struct FilesTable {
     /// For each column of `schema`, its place in `table_schema`.
     places: Vec<usize>,
     reading: Reading,
-    store_url: String,
     files: Vec<PartitionedFile>,
+    store: Arc<dyn ObjectStore>,
+    store_url: String,
+    storage: Arc<Storage>,
 }
 
 impl std::fmt::Debug for FilesTable {
@@ -61,7 +66,12 @@ impl std::fmt::Debug for FilesTable {
 
 impl FilesTable {
     /// A table over listed files. A column that folders are named for (`year=2024`) has its value from there.
-    pub fn new(schema: SchemaRef, reading: Reading, listing: Listing) -> Result<FilesTable> {
+    pub fn new(
+        schema: SchemaRef,
+        reading: Reading,
+        listing: Listing,
+        storage: &Arc<Storage>,
+    ) -> Result<FilesTable> {
         let keys: HashSet<&str> = listing.files.iter().flat_map(partitions).map(|(key, _)| key).collect();
         let (of_folders, of_files): (Vec<usize>, Vec<usize>) =
             (0..schema.fields().len()).partition(|index| keys.contains(schema.field(*index).name().as_str()));
@@ -79,7 +89,9 @@ impl FilesTable {
             places,
             schema,
             reading,
+            store: listing.store,
             store_url: listing.store_url,
+            storage: Arc::clone(storage),
         })
     }
 
@@ -91,11 +103,29 @@ impl FilesTable {
                 // Spark and Hive wrote 96-bit timestamps; in nanoseconds they would not reach before 1677.
                 global.coerce_int96 = Some("us".to_owned());
                 let options = TableParquetOptions { global, ..TableParquetOptions::default() };
-                let source =
-                    ParquetSource::new(self.table_schema.clone()).with_table_parquet_options(options);
+                let source = ParquetSource::new(self.table_schema.clone())
+                    .with_table_parquet_options(options)
+                    .with_parquet_file_reader_factory(Arc::new(self.footers()));
                 NamingSource::around(Arc::new(source))
             }
         }
+    }
+
+    fn footers(&self) -> Footers {
+        Footers {
+            store: Arc::clone(&self.store),
+            storage: Arc::clone(&self.storage),
+            store_url: self.store_url.clone(),
+        }
+    }
+
+    /// What is known of all files together, for the optimizer.
+    fn summary(&self, files: &[PartitionedFile]) -> EngineResult<Statistics> {
+        let schema = self.table_schema.table_schema();
+        if files.iter().any(|file| file.statistics.is_none()) {
+            return Ok(Statistics::new_unknown(schema));
+        }
+        Statistics::try_merge_iter(files.iter().filter_map(|file| file.statistics.as_deref()), schema)
     }
 
     /// The files that filters on folder names leave.
@@ -147,11 +177,15 @@ impl TableProvider for FilesTable {
         filters: &[Expr],
         limit: Option<usize>,
     ) -> EngineResult<Arc<dyn ExecutionPlan>> {
-        let files = self.pruned(state, filters)?;
+        let mut files = self.pruned(state, filters)?;
         if files.is_empty() {
             let schema = datafusion::physical_plan::project_schema(&self.schema, projection)?;
             return Ok(Arc::new(EmptyExec::new(schema)));
         }
+        if self.reading == Reading::Parquet {
+            files = self.footers().with_statistics(files, self.table_schema.file_schema()).await;
+        }
+        let statistics = self.summary(&files)?;
         let indices = match projection {
             Some(wanted) => wanted.iter().map(|index| self.places[*index]).collect(),
             None => self.places.clone(),
@@ -159,6 +193,7 @@ impl TableProvider for FilesTable {
         let groups = FileGroup::new(files).split_files(state.config().target_partitions());
         let config = FileScanConfigBuilder::new(ObjectStoreUrl::parse(&self.store_url)?, self.source(state))
             .with_file_groups(groups)
+            .with_statistics(statistics)
             .with_projection_indices(Some(indices))?
             .with_limit(limit)
             .build();

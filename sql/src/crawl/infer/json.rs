@@ -19,6 +19,8 @@ use crate::files::problem::Problem;
 
 /// An object with more members than this over the sample is keyed by data, and stays JSON text.
 const MEMBERS_MAX: usize = 1000;
+/// Columns a table may have.
+const COLUMNS_MAX: usize = 10_000;
 /// Deeper values stay JSON text.
 const DEPTH_MAX: usize = 24;
 /// Evidence kept of one file.
@@ -47,6 +49,12 @@ pub async fn probe(mut feed: Feed, limits: &SampleLimits) -> Result<Probe, Probl
     };
     if sample.columns.columns.is_empty() {
         return Err(Problem::malformed("it is empty: there is no object with a member"));
+    }
+    if sample.columns.columns.len() > COLUMNS_MAX {
+        return Err(Problem::malformed(format!(
+            "its objects have more than {COLUMNS_MAX} different members"
+        ))
+        .with_hint("The objects seem to be keyed by data; write them as a list of objects."));
     }
     let single = whole && sample.rows == 1 && finder.shape() == Some(Shape::Objects);
     if let (true, Some(value)) = (single, sample.keyed_value()) {

@@ -169,3 +169,31 @@ async fn the_same_folder_gives_the_same_plan_in_one_commit() {
     let names = |lines: &[Line]| lines.iter().map(|line| line.table.clone()).collect::<Vec<_>>();
     assert_eq!(names(&first), names(&again));
 }
+
+#[tokio::test]
+async fn two_crawls_at_once_agree() {
+    let lake = Lake::new();
+    for number in 0..5 {
+        lake.write(&format!("t{number}/a.csv"), format!("id,c{number}\n1,2\n"));
+    }
+    let (one, other) = tokio::join!(lake.crawl(), lake.crawl());
+    for (one, other) in one.iter().zip(&other) {
+        assert_eq!(one.table, other.table);
+        let actions = [one.action.as_str(), other.action.as_str()];
+        assert!(actions.contains(&"created") && actions.contains(&"unchanged"), "{actions:?}");
+    }
+}
+
+#[tokio::test]
+async fn names_with_brackets_are_names() {
+    let lake = Lake::new();
+    lake.write("data[1].csv", "id,a\n1,x\n");
+    lake.write("data1.csv", "id,b\n2,y\n");
+    lake.write("sub[a]/x.csv", "id,c\n3,z\n");
+    lake.crawl().await;
+    for (sql, expect) in
+        [("SELECT id FROM data_1_", "1"), ("SELECT id FROM data1", "2"), ("SELECT id FROM sub_a_", "3")]
+    {
+        assert_eq!(lake.query(sql).await.expect(sql), [expect], "{sql}");
+    }
+}

@@ -22,6 +22,8 @@ use crate::files::values;
 
 /// A batch is handed on when its cells pass this size, so that wide rows do not make huge batches.
 const BATCH_BYTES_MAX: usize = 32 << 20;
+/// The same for many columns.
+const BATCH_CELLS_MAX: usize = 4 << 20;
 /// The longest part of a bad value that an error shows, characters.
 const SHOWN_CHARS_MAX: usize = 60;
 
@@ -120,7 +122,7 @@ struct Columns {
 impl Rows {
     async fn next_batch(&mut self, batch_rows: usize) -> Result<Option<RecordBatch>, Problem> {
         self.cells.clear();
-        while self.cells.lines.len() < batch_rows && self.cells.bytes.len() < BATCH_BYTES_MAX {
+        while self.cells.lines.len() < batch_rows && !self.cells.full() {
             match self.reader.read(self.feed.rest(), self.feed.ended(), &mut self.record)? {
                 Step::Record(length) => {
                     self.feed.consume(length);
@@ -199,6 +201,10 @@ impl Cells {
         self.bytes.clear();
         self.ends.clear();
         self.lines.clear();
+    }
+
+    fn full(&self) -> bool {
+        self.bytes.len() >= BATCH_BYTES_MAX || self.ends.len() >= BATCH_CELLS_MAX
     }
 
     fn push(&mut self, cell: &[u8]) {
