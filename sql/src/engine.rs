@@ -14,6 +14,7 @@ use tarn_catalog::Catalog;
 
 use crate::error::{Error, Result};
 use crate::functions;
+use crate::plan::CheckedArithmetic;
 use crate::resolve::DATABASE;
 use crate::session::Session;
 use crate::sqlstate::SqlState;
@@ -77,6 +78,7 @@ impl Engine {
             .with_runtime_env(Arc::clone(&runtime))
             .with_default_features();
         let mut base = builder.build();
+        base.add_analyzer_rule(Arc::new(CheckedArithmetic::default()));
         functions::register(&mut base).map_err(|error| Error::internal(error.to_string()))?;
         let started_at_ms = options.catalog.env().now_ms();
         Ok(Arc::new(Engine {

@@ -7,6 +7,7 @@ mod define;
 mod errors;
 mod names;
 mod normalize;
+mod overflow;
 mod query;
 mod schema;
 mod write;
@@ -22,6 +23,7 @@ use tarn_catalog::{Catalog, LAKE, Transaction};
 pub(crate) use arguments::Arguments;
 pub(crate) use define::{TablePlan, ViewPlan};
 pub(crate) use errors::engine_error;
+pub(crate) use overflow::CheckedArithmetic;
 pub(crate) use query::{QueryPlan, provider};
 pub(crate) use write::InsertPlan;
 
