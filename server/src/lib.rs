@@ -1,1 +1,20 @@
+//! The process: settings, listeners, login, and the PostgreSQL door. It joins the parts and knows what none of them may
+//! know of another; it must never name the query engine or the store.
+//!
+//! Reading order: `settings/` for what the process is told, `assemble.rs` for how it is put together, `postgres/` for
+//! the way of a statement, `http.rs` and `metrics.rs` for what others see of it, `shutdown.rs` for its end.
 
+mod assemble;
+mod http;
+mod login;
+mod metrics;
+mod postgres;
+pub mod settings;
+pub mod shutdown;
+pub mod telemetry;
+
+pub use assemble::{Addresses, Server, StartError};
+pub use settings::{Flags, Settings};
+
+/// The server's own version.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");

@@ -1,0 +1,108 @@
+//! The PostgreSQL door: protocol 3.0 over TCP, and nothing else. Everything a statement means is in `tarn_sql`; here it
+//! is text, parameters and an [`Outcome`](tarn_sql::Outcome).
+//!
+//! ```text
+//!  network runtime                              statement runtime
+//!  accept.rs   one task per connection
+//!    startup.rs  encryption, login    ------->  connection.rs  one task per session
+//!    frame.rs    bytes -> frames      --frames->  simple.rs, extended.rs -> Session
+//!    client gone: cancel                          portal.rs    rows -> encode/ -> output.rs -> socket
+//! ```
+//!
+//! The two halves run apart so that a statement that takes all processors neither delays new connections nor the
+//! request that cancels it. Results are written as they are made: the reader of the socket sets the pace, and no result
+//! is ever held whole. For that and for cancelling while rows are sent, the loops here are ours and not pgwire's, whose
+//! types make the messages.
+
+mod accept;
+mod cancel;
+mod connection;
+mod decode;
+mod encode;
+mod error;
+mod extended;
+mod frame;
+mod output;
+mod portal;
+mod simple;
+mod startup;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tarn_sql::Engine;
+use tokio::runtime::Handle;
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+pub use accept::serve;
+
+use crate::login::Roles;
+use crate::metrics::Metrics;
+use cancel::Cancels;
+
+/// What all connections share.
+pub struct Door {
+    engine: Arc<Engine>,
+    roles: Roles,
+    metrics: Arc<Metrics>,
+    /// Where sessions run.
+    statements: Handle,
+    /// One permit per session.
+    connections: Arc<Semaphore>,
+    statement_timeout: Option<Duration>,
+    cancels: Arc<Cancels>,
+    /// Set when the server is to end: no connection is accepted, and idle ones are closed.
+    stopping: CancellationToken,
+    sessions: TaskTracker,
+}
+
+impl Door {
+    pub fn new(
+        engine: Arc<Engine>,
+        roles: Roles,
+        metrics: Arc<Metrics>,
+        statements: Handle,
+        limits: &crate::settings::Limits,
+    ) -> Arc<Door> {
+        Arc::new(Door {
+            engine,
+            roles,
+            metrics,
+            statements,
+            connections: Arc::new(Semaphore::new(limits.connections)),
+            statement_timeout: limits.statement_timeout,
+            cancels: Arc::default(),
+            stopping: CancellationToken::new(),
+            sessions: TaskTracker::new(),
+        })
+    }
+
+    pub fn engine(&self) -> &Arc<Engine> {
+        &self.engine
+    }
+
+    pub fn metrics(&self) -> &Arc<Metrics> {
+        &self.metrics
+    }
+
+    /// Accepts no more connections, closes the idle ones, and waits until the others have ended their statements; those
+    /// that run longer than `grace` are cancelled. Returns whether all sessions ended.
+    pub async fn stop(&self, grace: Duration) -> bool {
+        self.stopping.cancel();
+        self.sessions.close();
+        if tokio::time::timeout(grace, self.sessions.wait()).await.is_ok() {
+            return true;
+        }
+        tracing::warn!(
+            sessions = self.sessions.len(),
+            "the grace time is over: cancelling running statements"
+        );
+        self.cancels.cancel_all();
+        tokio::time::timeout(CANCELLED_STATEMENT_TIME, self.sessions.wait()).await.is_ok()
+    }
+}
+
+/// How long a cancelled statement may take to end, and its client to read of it, before its connection is cut.
+const CANCELLED_STATEMENT_TIME: Duration = Duration::from_secs(5);

@@ -1,0 +1,74 @@
+//! What goes to the client: messages gather in a buffer and go out when it is full, or when the client waits. Writing
+//! waits for the client, so a slow reader slows its own statement down and costs no memory.
+
+use bytes::BytesMut;
+use metrics::Counter;
+use pgwire::messages::PgWireBackendMessage;
+use tokio::io::AsyncWriteExt;
+use tokio::net::tcp::OwnedWriteHalf;
+
+use super::error::Failure;
+
+/// How full the buffer gets before it goes out, bytes.
+pub const BUFFER_BYTES: usize = 64 << 10;
+
+/// The sending side of a connection.
+pub struct Output {
+    socket: OwnedWriteHalf,
+    buffer: BytesMut,
+    /// Up to here the buffer holds whole messages.
+    whole: usize,
+    bytes_sent: Counter,
+}
+
+impl Output {
+    pub fn new(socket: OwnedWriteHalf, bytes_sent: Counter) -> Output {
+        Output { socket, buffer: BytesMut::with_capacity(BUFFER_BYTES), whole: 0, bytes_sent }
+    }
+
+    /// Adds a message.
+    pub fn put(&mut self, message: &PgWireBackendMessage) -> Result<(), Failure> {
+        if let Err(error) = message.encode(&mut self.buffer) {
+            self.drop_partial();
+            return Err(Failure::error("54000", format!("a message cannot be sent: {error}")));
+        }
+        self.whole = self.buffer.len();
+        Ok(())
+    }
+
+    /// Adds messages that `write` makes itself; if it fails or panics, nothing of a message that is not whole is sent.
+    pub fn put_with<T, E>(&mut self, write: impl FnOnce(&mut BytesMut) -> Result<T, E>) -> Result<T, E> {
+        let written = write(&mut self.buffer)?;
+        self.whole = self.buffer.len();
+        Ok(written)
+    }
+
+    /// Forgets what is not a whole message.
+    pub fn drop_partial(&mut self) {
+        self.buffer.truncate(self.whole);
+    }
+
+    /// Sends if the buffer is full.
+    pub async fn flush_full(&mut self) -> Result<(), Failure> {
+        if self.buffer.len() >= BUFFER_BYTES { self.flush().await } else { Ok(()) }
+    }
+
+    /// Sends all there is.
+    pub async fn flush(&mut self) -> Result<(), Failure> {
+        if !self.buffer.is_empty() {
+            self.socket.write_all(&self.buffer).await?;
+            self.bytes_sent.increment(u64::try_from(self.buffer.len()).unwrap_or(u64::MAX));
+            self.buffer.clear();
+            self.whole = 0;
+            self.shrink();
+        }
+        Ok(())
+    }
+
+    /// One very wide row must not keep its memory for the rest of the connection.
+    fn shrink(&mut self) {
+        if self.buffer.capacity() > 16 * BUFFER_BYTES {
+            self.buffer = BytesMut::with_capacity(BUFFER_BYTES);
+        }
+    }
+}
