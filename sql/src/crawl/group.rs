@@ -68,8 +68,13 @@ pub struct Found<'a> {
 
 /// Makes tables of files. `tables` are those that exist.
 pub fn group(found: Found<'_>, tables: &[&ExternalTable]) -> (Vec<Candidate>, Vec<Unfit>) {
-    let mut groups =
-        Groups { location: found.location, all: found.all, candidates: Vec::new(), unfit: Vec::new() };
+    let mut groups = Groups {
+        location: found.location,
+        all: found.all,
+        covered: Vec::new(),
+        candidates: Vec::new(),
+        unfit: Vec::new(),
+    };
     let mut covered: BTreeMap<usize, Vec<Looked>> = BTreeMap::new();
     let mut folders: BTreeMap<String, Vec<Looked>> = BTreeMap::new();
     for looked in found.looked {
@@ -79,6 +84,7 @@ pub fn group(found: Found<'_>, tables: &[&ExternalTable]) -> (Vec<Candidate>, Ve
         }
     }
     for (table, files) in covered {
+        groups.covered.extend(files.iter().map(|looked| looked.file.clone()));
         groups.add_covered(table, tables[table], files);
     }
     for (folder, files) in folders {
@@ -110,6 +116,8 @@ fn table_folder(file: &FoundFile) -> String {
 struct Groups<'a> {
     location: &'a str,
     all: &'a [FoundFile],
+    /// Files of tables that exist.
+    covered: Vec<FoundFile>,
     candidates: Vec<Candidate>,
     unfit: Vec<Unfit>,
 }
@@ -135,7 +143,7 @@ impl Groups<'_> {
             let below = |looked: &Looked| table_folder(&looked.file) != parent(&looked.file.relative);
             let partitioned = files.iter().any(below);
             let alone = files.len() == 1 && (folder.is_empty() || whole > 1);
-            if partitioned || (!alone && all_alike(&files)) {
+            if partitioned || (!alone && all_alike(&files) && !self.would_take(folder, &files)) {
                 self.add_whole(folder, files);
             } else {
                 self.add_each(folder, files);
@@ -247,6 +255,13 @@ impl Groups<'_> {
         above
     }
 
+    /// Whether one table of all the files of a folder would read files of another table as well.
+    fn would_take(&self, folder: &str, files: &[Looked]) -> bool {
+        let pattern = extension_pattern(files).and_then(|pattern| Matcher::new(&pattern).ok());
+        let mut inside = self.covered.iter().filter(|file| parent(&file.relative) == folder);
+        inside.any(|file| pattern.as_ref().is_none_or(|pattern| pattern.matches(file.name())))
+    }
+
     /// Whether a pattern of file names matches this many of the files in a folder.
     fn matches_only(&self, folder: &str, pattern: &str, count: usize) -> bool {
         let Ok(matcher) = Matcher::new(pattern) else { return false };
@@ -340,4 +355,101 @@ fn series_name(file_name: &str) -> Option<String> {
     let before = stem.split(|char: char| char.is_ascii_digit()).next().unwrap_or_default();
     let before = before.trim_end_matches(|char: char| !char.is_alphanumeric());
     (!before.is_empty()).then(|| before.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow::datatypes::{DataType, Field};
+    use object_store::ObjectMeta;
+    use object_store::path::Path;
+
+    use super::*;
+
+    const LOCATION: &str = "file:///landing/";
+
+    /// A file with a column per letter.
+    fn looked(path: &str, columns: &str) -> Looked {
+        let meta = ObjectMeta {
+            location: Path::from(path),
+            last_modified: chrono::DateTime::UNIX_EPOCH,
+            size: 10,
+            e_tag: None,
+            version: None,
+        };
+        let file = FoundFile { url: format!("{LOCATION}{path}"), relative: path.to_owned(), meta };
+        let fields = columns.chars().map(|letter| Field::new(letter.to_string(), DataType::Int64, true));
+        let schema = Schema::new(fields.collect::<Vec<_>>());
+        let format = match name::promise(file.name()) {
+            name::Promise::Format(name::Format::Json) => FileFormat::Json(Default::default()),
+            name::Promise::Format(name::Format::Parquet) => FileFormat::Parquet,
+            _ => FileFormat::Csv(CsvFormat::default()),
+        };
+        Looked { file, probe: Probe { format, schema, rows: 1, whole: true, evidence: Vec::new() } }
+    }
+
+    /// Name, location below the landing folder, pattern and number of files of each table.
+    fn check(files: &[(&str, &str)], expect: &[(&str, &str, Option<&str>, u64)]) {
+        let looked: Vec<Looked> = files.iter().map(|(path, columns)| looked(path, columns)).collect();
+        let all: Vec<FoundFile> = looked.iter().map(|looked| looked.file.clone()).collect();
+        let (candidates, unfit) = group(Found { location: LOCATION, looked, all: &all }, &[]);
+        let found: Vec<(&str, &str, Option<&str>, u64)> = candidates
+            .iter()
+            .map(|one| {
+                (one.called.as_str(), &one.location[LOCATION.len()..], one.pattern.as_deref(), one.files)
+            })
+            .collect();
+        assert_eq!(found, expect, "{files:?}");
+        assert!(unfit.is_empty(), "{unfit:?}");
+    }
+
+    #[test]
+    fn files_are_grouped_by_folder_format_and_columns() {
+        check(&[("a.csv", "xy")], &[("a", "a.csv", None, 1)]);
+        check(&[("a.csv", "xy"), ("b.csv", "pq")], &[("a", "a.csv", None, 1), ("b", "b.csv", None, 1)]);
+        check(&[("a.csv", "xy"), ("b.csv", "xyz")], &[("landing", "", Some("*.csv"), 2)]);
+        check(&[("t/a.csv", "xy")], &[("t", "t/", Some("*.csv"), 1)]);
+        check(&[("t/a.csv", "xy"), ("t/b.csv.gz", "xy")], &[("t", "t/", Some("*.{csv,csv.gz}"), 2)]);
+        check(
+            &[("t/a.csv", "xy"), ("t/b.csv", "xy"), ("t/c.json", "xy")],
+            &[("t", "t/", Some("*.csv"), 2), ("c", "t/c.json", None, 1)],
+        );
+        check(&[("t/part-0", "xy"), ("t/part-1", "xy")], &[("t", "t/", None, 2)]);
+    }
+
+    #[test]
+    fn partitions_and_dates_belong_to_the_folder_above() {
+        check(&[("t/y=1/a.csv", "x"), ("t/y=2/m=3/b.csv", "x")], &[("t", "t/", Some("*.csv"), 2)]);
+        check(&[("t/2024/01/a.csv", "x"), ("t/2024/02/a.csv", "x")], &[("t", "t/", Some("*.csv"), 2)]);
+        check(&[("y=1/a.csv", "x")], &[("landing", "", Some("*.csv"), 1)]);
+    }
+
+    #[test]
+    fn series_are_told_from_their_neighbours() {
+        check(
+            &[("o-1.csv", "xy"), ("o-22.csv", "xy"), ("c.csv", "pq")],
+            &[("c", "c.csv", None, 1), ("o", "", Some("o-[0-9]*.csv"), 2)],
+        );
+        // The pattern would match the third file too, so each file is a table.
+        check(
+            &[("o-1.csv", "xy"), ("o-2.csv", "xy"), ("o-2x.csv", "pq")],
+            &[("o-1", "o-1.csv", None, 1), ("o-2", "o-2.csv", None, 1), ("o-2x", "o-2x.csv", None, 1)],
+        );
+    }
+
+    #[test]
+    fn files_of_a_known_table_stay_with_it() {
+        let table = ExternalTable {
+            location: format!("{LOCATION}t/"),
+            pattern: Some("*.csv".to_owned()),
+            format: FileFormat::Csv(CsvFormat::default()),
+            schema: iceberg::spec::Schema::builder().build().expect("an empty schema is one"),
+            properties: BTreeMap::new(),
+        };
+        let files = vec![looked("t/a.csv", "xy"), looked("t/odd.csv", "pq"), looked("t/sub/a.csv", "xy")];
+        let all: Vec<FoundFile> = files.iter().map(|looked| looked.file.clone()).collect();
+        let (candidates, _) = group(Found { location: LOCATION, looked: files, all: &all }, &[&table]);
+        let found: Vec<(Option<usize>, u64)> =
+            candidates.iter().map(|one| (one.of_table, one.files)).collect();
+        assert_eq!(found, [(Some(0), 2), (None, 1)]);
+    }
 }

@@ -70,3 +70,68 @@ fn numbered(names: Vec<String>, taken: &HashSet<String>) -> Vec<String> {
     }
     result
 }
+
+#[cfg(test)]
+mod tests {
+    use arrow::datatypes::Schema;
+    use tarn_catalog::object::FileFormat;
+
+    use super::*;
+
+    fn candidate(path: &str) -> Candidate {
+        let (folders, file) = path.rsplit_once('/').unwrap_or(("", path));
+        let (called, suffix) = file.split_once('.').unwrap_or((file, "csv"));
+        Candidate {
+            called: called.to_owned(),
+            above: folders.split('/').rev().filter(|name| !name.is_empty()).map(str::to_owned).collect(),
+            suffix: suffix.to_owned(),
+            location: path.to_owned(),
+            pattern: None,
+            format: FileFormat::Parquet,
+            schema: Schema::empty(),
+            files: 1,
+            bytes: 1,
+            rows: 1,
+            partly: 0,
+            evidence: Vec::new(),
+            of_table: None,
+        }
+    }
+
+    fn check(paths: &[&str], taken: &[&str], expect: &[&str]) {
+        let candidates: Vec<Candidate> = paths.iter().map(|path| candidate(path)).collect();
+        let taken = taken.iter().map(|name| (*name).to_owned()).collect();
+        assert_eq!(table_names(&candidates.iter().collect::<Vec<_>>(), &taken), expect, "{paths:?}");
+        let reversed: Vec<&Candidate> = candidates.iter().rev().collect();
+        let mut names = table_names(&reversed, &taken);
+        names.reverse();
+        if !expect.iter().any(|name| name.ends_with("_2")) {
+            assert_eq!(names, expect, "{paths:?} in the other order");
+        }
+    }
+
+    #[test]
+    fn names_are_in_lower_case_without_other_characters() {
+        for (called, expect) in [
+            ("Legislators-Current", "legislators_current"),
+            ("2024 sales", "_2024_sales"),
+            ("Größe", "größe"),
+            ("a.b", "a_b"),
+            ("", "_"),
+        ] {
+            assert_eq!(table_name(called), expect, "{called:?}");
+        }
+        assert!(table_name(&"é".repeat(300)).len() <= IDENTIFIER_BYTES_MAX);
+    }
+
+    #[test]
+    fn equal_names_become_different() {
+        check(&["a.csv", "b.csv"], &[], &["a", "b"]);
+        check(&["a.csv", "a.json", "b.csv"], &[], &["a_csv", "a_json", "b"]);
+        check(&["eu/a.csv", "us/a.csv"], &[], &["eu_a", "us_a"]);
+        check(&["eu/a.csv", "us/a.csv", "eu/a.json"], &[], &["eu_a", "us_a", "a_json"]);
+        check(&["a.csv"], &["a"], &["a_csv"]);
+        check(&["a.csv"], &["a", "a_csv"], &["a_csv_2"]);
+        check(&["a-b.csv", "a b.csv"], &[], &["a_b_csv", "a_b_csv_2"]);
+    }
+}

@@ -197,3 +197,15 @@ async fn names_with_brackets_are_names() {
         assert_eq!(lake.query(sql).await.expect(sql), [expect], "{sql}");
     }
 }
+
+#[tokio::test]
+async fn one_file_can_be_crawled() {
+    let lake = Lake::new();
+    lake.write("deep/Orders.csv", "id,item\n1,x\n");
+    lake.write("deep/other.csv", "a,b\n1,x\n");
+    let report = lake.crawl_folder(&lake.landing().join("deep/Orders.csv")).await.expect("the crawl runs");
+    assert_eq!(summary(&lines(&report)), ["created raw.orders"]);
+    assert_eq!(lake.count("orders").await, 1);
+    // The folder's crawl leaves the table its file, and makes no table that would read it too.
+    assert_eq!(summary(&lake.crawl().await), ["unchanged raw.orders", "created raw.other"]);
+}
