@@ -170,7 +170,7 @@ impl ScalarUDFImpl for RowFunction {
         let mut columns = Vec::with_capacity(kinds.len());
         for ((argument, kind), field) in call.args.iter().zip(kinds).zip(&call.arg_fields) {
             columns.push(match kind {
-                Kind::TypeName => vec![Value::Text(types::sql_name(field)); rows],
+                Kind::TypeName => vec![Value::Text(types::format_type(types::pg_type(field).oid, -1)); rows],
                 _ => to_values(&argument.to_array(rows)?),
             });
         }

@@ -4,17 +4,10 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use arrow::record_batch::RecordBatch;
 use arrow::util::display::{ArrayFormatter, FormatOptions};
-use async_trait::async_trait;
-use datafusion::catalog::{CatalogProvider, MemoryCatalogProvider, SchemaProvider, TableProvider};
-use datafusion::common::config::Dialect;
-use datafusion::execution::{SessionState, SessionStateBuilder};
 use datafusion::physical_plan::ExecutionPlan;
-use datafusion::prelude::{SessionConfig, SessionContext};
-use datafusion::sql::parser::Statement;
-use datafusion::sql::sqlparser::ast::Statement as Sql;
-use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
-use datafusion::sql::sqlparser::parser::Parser;
+use futures::TryStreamExt;
 use iceberg::spec::{
     FormatVersion, ListType, NestedField, PrimitiveType, Schema, StructType, Type, UnboundPartitionSpec,
 };
@@ -31,13 +24,17 @@ use tarn_catalog::{
 };
 
 use super::exec::SystemTableExec;
-use super::{SettingRow, SystemContext, declared, rewrite, system_table};
-use crate::functions;
+use crate::authorize::authorize;
+use crate::parse::parse;
+use crate::plan::{Context, PlanKind, plan};
+use crate::resolve::{Scope, resolve};
+use crate::settings::Settings;
 use crate::types::oid;
+use crate::{Engine, EngineOptions, Login, Outcome};
 
 /// The fixture's catalog and the OIDs that its queries name.
 pub struct Fixture {
-    catalog: Arc<Catalog>,
+    engine: Arc<Engine>,
     pub oids: HashMap<&'static str, u32>,
     _folder: tempfile::TempDir,
 }
@@ -58,55 +55,14 @@ impl Fixture {
         let mut transaction = catalog.begin(SUPERUSER);
         let oids = fill(&mut transaction, &catalog, &warehouse).await;
         catalog.commit(transaction).await.expect("the fixture fits a new catalog");
-        Fixture { catalog, oids, _folder: folder }
-    }
-
-    fn context(&self, user: &str) -> Arc<SystemContext> {
-        let reader = self.catalog.reader();
-        let role = reader.role(user).expect("readable").expect("a role of the fixture");
-        let principal = reader.principal(role.id).expect("readable").expect("the role is there");
-        let setting = |name, value: &str, settable| SettingRow {
-            name,
-            value: value.to_string(),
-            default: Some(value.to_string()),
-            description: "A setting.",
-            settable,
-        };
-        Arc::new(SystemContext {
-            reader,
-            principal,
-            catalog: LAKE,
-            database: "lake".to_string(),
-            search_path: vec![user.to_string(), "public".to_string()],
-            settings: Arc::new(vec![
-                setting("search_path", "\"$user\", public", true),
-                setting("server_version", "15.0", false),
-            ]),
-            version: "PostgreSQL 15.0 (Tarn)".to_string(),
-            backend_pid: 42,
-            server_started_at_ms: 1_700_000_000_000,
-        })
-    }
-
-    fn session(&self, user: &str) -> SessionContext {
-        let context = self.context(user);
-        let mut config = SessionConfig::new()
-            .with_target_partitions(2)
-            .with_default_catalog_and_schema("lake", "pg_catalog")
-            .with_create_default_catalog_and_schema(false);
-        config.options_mut().sql_parser.dialect = Dialect::PostgreSQL;
-        let mut state: SessionState =
-            SessionStateBuilder::new().with_default_features().with_config(config).build();
-        functions::register(&mut state).expect("functions");
-        functions::register_for_statement(&mut state, &context).expect("functions");
-        let catalog = MemoryCatalogProvider::new();
-        for schema in declared::SCHEMAS {
-            let provider = SystemSchemaProvider { schema: schema.name, context: context.clone() };
-            catalog.register_schema(schema.name, Arc::new(provider)).expect("a memory catalog takes schemas");
-        }
-        let session = SessionContext::new_with_state(state);
-        session.register_catalog("lake", Arc::new(catalog));
-        session
+        let engine = Engine::open(EngineOptions {
+            catalog,
+            memory_limit_bytes: 1 << 28,
+            spill_dir: folder.path().join("spill"),
+            target_partitions: 2,
+            version: "0.0.0".into(),
+        });
+        Fixture { engine: engine.await.expect("an engine"), oids, _folder: folder }
     }
 
     /// The rows of a query, columns separated by `|`; or the error.
@@ -117,7 +73,7 @@ impl Fixture {
         }
         match self.rows(user, &sql).await {
             Ok(rows) => self.with_names(&rows),
-            Err(error) => format!("ERROR {}\n", error.to_string().lines().next().unwrap_or_default()),
+            Err(error) => format!("ERROR {error}\n"),
         }
     }
 
@@ -131,37 +87,46 @@ impl Fixture {
         rows.iter().map(line).collect()
     }
 
-    async fn rows(&self, user: &str, sql: &str) -> datafusion::common::Result<Vec<String>> {
-        let session = self.session(user);
-        let plan = session.state().statement_to_plan(statement(sql)).await?;
-        let batches = session.execute_logical_plan(plan).await?.collect().await?;
-        let options = FormatOptions::default().with_null("∅");
-        let mut rows = Vec::new();
-        for batch in &batches {
-            let columns = batch
-                .columns()
-                .iter()
-                .map(|column| ArrayFormatter::try_new(column.as_ref(), &options))
-                .collect::<Result<Vec<_>, _>>()?;
-            for row in 0..batch.num_rows() {
-                let cells: Vec<String> =
-                    columns.iter().map(|column| column.value(row).to_string().replace('\n', "\\n")).collect();
-                rows.push(cells.join("|"));
-            }
+    async fn rows(&self, user: &str, sql: &str) -> crate::Result<Vec<String>> {
+        let login = Login { user: user.into(), database: "lake".into(), backend_pid: 42, ..Login::default() };
+        let mut session = self.engine.session(&login)?;
+        let mut lines = Vec::new();
+        for parsed in session.parse(sql)? {
+            let Outcome::Rows { rows, .. } = session.run(parsed).await? else { continue };
+            let batches: Vec<RecordBatch> = rows.try_collect().await?;
+            batches.iter().for_each(|batch| lines.extend(lines_of(batch)));
         }
-        Ok(rows)
+        Ok(lines)
     }
 
     /// What each scan of a system table asked for, in the order of the plan, after the query has run.
-    pub async fn keys_used(&self, user: &str, sql: &str) -> Vec<String> {
-        let session = self.session(user);
-        let plan = session.state().statement_to_plan(statement(sql)).await.expect(sql);
-        let plan = session.state().create_physical_plan(&plan).await.expect(sql);
-        datafusion::physical_plan::collect(plan.clone(), session.task_ctx()).await.expect(sql);
+    pub async fn keys_used(&self, sql: &str) -> crate::Result<Vec<String>> {
+        let reader = self.engine.catalog().reader();
+        let principal = reader.principal(SUPERUSER)?.expect("the first superuser is there");
+        let scope = Scope { reader, principal, search_path: vec!["public".into()] };
+        let context = Context::new(self.engine.clone(), scope, &Settings::default(), 42)?;
+        let statement = parse(sql)?.remove(0).statement;
+        let authorized = authorize(resolve(statement, &context.scope).await?, &context.scope)?;
+        let PlanKind::Query(query) = plan(authorized, &context, &[]).await?.kind else {
+            panic!("not a query: {sql}")
+        };
+        let plan = context.state.create_physical_plan(&query.logical).await.expect(sql);
+        datafusion::physical_plan::collect(plan.clone(), context.state.task_ctx()).await.expect(sql);
         let mut used = Vec::new();
         collect_keys(&plan, &mut used);
-        used
+        Ok(used)
     }
+}
+
+/// The rows of a batch as text.
+fn lines_of(batch: &RecordBatch) -> Vec<String> {
+    let options = FormatOptions::default().with_null("∅");
+    let formatter = |column| ArrayFormatter::try_new(column, &options).expect("every type can be shown");
+    let columns: Vec<ArrayFormatter> =
+        batch.columns().iter().map(|column| formatter(column.as_ref())).collect();
+    let cell = |column: &ArrayFormatter, row| column.value(row).to_string().replace('\n', "\\n");
+    let line = |row| columns.iter().map(|column| cell(column, row)).collect::<Vec<_>>().join("|");
+    (0..batch.num_rows()).map(line).collect()
 }
 
 fn collect_keys(plan: &Arc<dyn ExecutionPlan>, used: &mut Vec<String>) {
@@ -170,58 +135,6 @@ fn collect_keys(plan: &Arc<dyn ExecutionPlan>, used: &mut Vec<String>) {
         used.push(format!("{}: {}", scan.declared.name, scan.keys));
     }
     plan.children().into_iter().for_each(|child| collect_keys(child, used));
-}
-
-fn statement(sql: &str) -> Statement {
-    let mut statements = Parser::parse_sql(&PostgreSqlDialect {}, sql).expect(sql);
-    let Sql::Query(mut query) = statements.remove(0) else { panic!("not a query: {sql}") };
-    name_duplicates(&mut query);
-    rewrite(&mut query);
-    Statement::Statement(Box::new(Sql::Query(query)))
-}
-
-/// The engine wants columns of different names, and the session's planner sees to that; here it is done simply.
-fn name_duplicates(query: &mut datafusion::sql::sqlparser::ast::Query) {
-    use datafusion::sql::sqlparser::ast::{Ident, Select, SelectItem, VisitMut, VisitorMut};
-    struct Selects;
-    impl VisitorMut for Selects {
-        type Break = ();
-        fn pre_visit_select(&mut self, select: &mut Select) -> std::ops::ControlFlow<()> {
-            for (place, item) in select.projection.iter_mut().enumerate() {
-                if let SelectItem::UnnamedExpr(expr) = item
-                    && matches!(expr, datafusion::sql::sqlparser::ast::Expr::Value(_))
-                {
-                    *item = SelectItem::ExprWithAlias {
-                        expr: expr.clone(),
-                        alias: Ident::new(format!("c{place}")),
-                    };
-                }
-            }
-            std::ops::ControlFlow::Continue(())
-        }
-    }
-    let _ = VisitMut::visit(query, &mut Selects);
-}
-
-#[derive(Debug)]
-struct SystemSchemaProvider {
-    schema: &'static str,
-    context: Arc<SystemContext>,
-}
-
-#[async_trait]
-impl SchemaProvider for SystemSchemaProvider {
-    fn table_names(&self) -> Vec<String> {
-        super::system_table_names(self.schema).map(str::to_string).collect()
-    }
-
-    async fn table(&self, name: &str) -> datafusion::common::Result<Option<Arc<dyn TableProvider>>> {
-        Ok(system_table(self.schema, name, &self.context))
-    }
-
-    fn table_exist(&self, name: &str) -> bool {
-        super::exists(self.schema, name)
-    }
 }
 
 async fn fill(

@@ -90,6 +90,6 @@ async fn lookups_read_only_what_is_asked_for() {
             vec!["pg_class: relname in [\"orders\"]", &columns_of_orders],
         ),
     ] {
-        assert_eq!(fixture.keys_used("tarn", sql).await, expect, "{sql}");
+        assert_eq!(fixture.keys_used(sql).await.expect(sql), expect, "{sql}");
     }
 }

@@ -87,7 +87,10 @@ fn address(expr: &Expr) -> usize {
 fn keep_names(select: &mut Select) {
     for item in &mut select.projection {
         let SelectItem::UnnamedExpr(expr) = item else { continue };
-        if let Some(alias) = casts::output_name(expr).or_else(|| subqueries::output_name(expr)) {
+        let alias = casts::output_name(expr)
+            .or_else(|| subqueries::output_name(expr))
+            .or_else(|| operators::output_name(expr));
+        if let Some(alias) = alias {
             *item = SelectItem::ExprWithAlias { expr: expr.clone(), alias };
         }
     }

@@ -124,6 +124,13 @@ fn strip_schema(function: &mut Function) {
     }
 }
 
+/// What PostgreSQL calls a column that is a function under its own name.
+pub fn output_name(expr: &Expr) -> Option<Ident> {
+    let Expr::Function(function) = expr else { return None };
+    let name = build::builtin_name(&function.name)?;
+    other_name(&name.value.to_ascii_lowercase()).map(|_| name.clone())
+}
+
 /// The engine's name of a function that it has under another.
 fn other_name(name: &str) -> Option<&'static str> {
     Some(match name {
