@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 use arrow::datatypes::Schema;
 use tarn_catalog::object::{CsvFormat, ExternalTable, FileFormat};
 
-use super::infer::{Evidence, Probe, alike, merged, merged_with_folders};
+use super::infer::{Evidence, Probe, alike, merged, merged_with_folders, same_reading};
 use crate::files::listing::{FoundFile, Matcher};
 use crate::files::name;
 
@@ -283,14 +283,6 @@ fn fitted(schema: &Schema, format: &FileFormat, probe: &Probe) -> Result<Schema,
     let text_holds_all = !matches!(format, FileFormat::Parquet);
     merged(schema, &probe.schema, text_holds_all)
         .ok_or_else(|| "its columns have other types than those of the other files of its table".to_owned())
-}
-
-/// Whether files can be read in the same way. An array and objects on lines can.
-fn same_reading(one: &FileFormat, other: &FileFormat) -> bool {
-    match (one, other) {
-        (FileFormat::Json(one), FileFormat::Json(other)) => one.keyed == other.keyed,
-        (one, other) => one == other,
-    }
 }
 
 fn all_alike(files: &[Looked]) -> bool {

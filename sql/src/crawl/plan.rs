@@ -11,6 +11,7 @@ use tarn_catalog::object::{ExternalTable, Relation, RelationKind};
 use super::group::Candidate;
 use super::infer::{Evidence, finished, merged};
 use super::name::table_names;
+use super::report::type_text;
 use crate::error::Result;
 use crate::table::{arrow_schema, iceberg_schema};
 
@@ -205,7 +206,7 @@ fn difference(before: &ExternalTable, after: &ExternalTable) -> Result<Option<St
         match old.field_with_name(field.name()) {
             Err(_) => reasons.push(format!("new column {}", field.name())),
             Ok(same) if same.data_type() != field.data_type() => {
-                reasons.push(format!("column {} is now {}", field.name(), crate::types::sql_name(field)));
+                reasons.push(format!("column {} is now {}", field.name(), type_text(field)));
             }
             Ok(_) => {}
         }

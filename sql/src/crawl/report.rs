@@ -5,6 +5,8 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 
+use tarn_catalog::name::quote;
+
 use super::plan::Proposal;
 use crate::error::{Error, Result};
 use crate::files::listing::shown;
@@ -53,8 +55,25 @@ impl CrawlReport {
 fn columns(proposal: &Proposal) -> Result<Option<String>> {
     let Some(table) = &proposal.definition else { return Ok(None) };
     let schema = arrow_schema(&table.schema)?;
-    let column = |field: &Arc<Field>| {
-        format!("{} {}", tarn_catalog::name::quote(field.name()), crate::types::sql_name(field))
-    };
+    let column = |field: &Arc<Field>| format!("{} {}", quote(field.name()), type_text(field));
     Ok(Some(schema.fields().iter().map(column).collect::<Vec<_>>().join(", ")))
+}
+
+/// The type of a column in SQL. PostgreSQL has one name, `json`, for all nested types; who wants to query one needs to
+/// see what is in it.
+pub fn type_text(field: &Field) -> String {
+    let member = |field: &Arc<Field>| format!("{} {}", quote(field.name()), type_text(field));
+    match field.data_type() {
+        DataType::Struct(fields) => {
+            format!("struct({})", fields.iter().map(member).collect::<Vec<_>>().join(", "))
+        }
+        DataType::List(element) => format!("{}[]", type_text(element)),
+        DataType::Map(entries, _) => match entries.data_type() {
+            DataType::Struct(pair) => {
+                format!("map({})", pair.iter().map(|field| type_text(field)).collect::<Vec<_>>().join(", "))
+            }
+            _ => crate::types::sql_name(field),
+        },
+        _ => crate::types::sql_name(field),
+    }
 }

@@ -15,5 +15,5 @@ mod widen;
 pub use delimited::CsvHints;
 pub use kinds::Evidence;
 pub use probe::{Probe, SampleLimits, probe};
-pub use sample::{Sampled, alike, merged_with_folders, probe_all, sample};
+pub use sample::{Sampled, alike, merged_with_folders, probe_all, same_reading, sample};
 pub use widen::{finished, merged};

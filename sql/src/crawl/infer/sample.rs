@@ -50,9 +50,9 @@ pub async fn sample(
             None => (probe.format, probe.schema),
             Some((format, schema)) => {
                 let misfit = |reason: &str| Problem::malformed(reason).of_file(file.shown());
-                if format != probe.format && !matches!(format, FileFormat::Json(_)) {
-                    return Err(misfit("it has another delimiter or header than the files before it")
-                        .with_hint("Name the options delimiter and header, or read the files one by one."));
+                if !same_reading(&format, &probe.format) {
+                    return Err(misfit("it has another delimiter, header or shape than the files before it")
+                        .with_hint("Say with options how the files are read, or read them one by one."));
                 }
                 let text_holds_all = !matches!(format, FileFormat::Parquet);
                 let merged = merged(&schema, &probe.schema, text_holds_all).ok_or_else(|| {
@@ -111,6 +111,14 @@ async fn spawn_probe(
 ) -> Result<std::result::Result<Probe, Problem>> {
     let task = SpawnedTask::spawn(async move { probe(&store, &file, format, &hints, &limits).await });
     task.join().await.map_err(|error| Error::internal(format!("looking at a file failed: {error}")))
+}
+
+/// Whether files can be read in the same way. An array and objects on lines can.
+pub fn same_reading(one: &FileFormat, other: &FileFormat) -> bool {
+    match (one, other) {
+        (FileFormat::Json(one), FileFormat::Json(other)) => one.keyed == other.keyed,
+        (one, other) => one == other,
+    }
 }
 
 /// How the file with the most rows is read, when the files do not agree on having a header.

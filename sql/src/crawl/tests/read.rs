@@ -80,6 +80,8 @@ async fn what_is_wrong_is_an_error_with_its_file() {
     lake.write("empty.csv", "");
     lake.write("ragged.csv", "a,b\n1,2\n3\n");
     lake.write("notes.md", "x");
+    lake.write("mixed/keyed.json", r#"{"A": [{"n": 1}], "B": [{"n": 2}], "C": []}"#);
+    lake.write("mixed/lines.json", "{\"n\":1}\n{\"n\":2}");
     for (function, path, options, sqlstate, part) in [
         (ReadFunction::Csv, "missing.csv", &[][..], SqlState::UNDEFINED_FILE, "missing.csv"),
         (ReadFunction::Csv, "*.tsv", &[], SqlState::UNDEFINED_FILE, "read_csv"),
@@ -92,6 +94,13 @@ async fn what_is_wrong_is_an_error_with_its_file() {
             "empty.csv\" cannot be read: it is empty",
         ),
         (ReadFunction::Csv, "ragged.csv", &[], SqlState::BAD_COPY_FILE_FORMAT, "ragged.csv\", line 3"),
+        (
+            ReadFunction::Json,
+            "mixed",
+            &[],
+            SqlState::BAD_COPY_FILE_FORMAT,
+            "lines.json\" cannot be read: it has another",
+        ),
         (ReadFunction::Parquet, "notes.md", &[], SqlState::BAD_COPY_FILE_FORMAT, "notes.md"),
         (ReadFunction::Csv, "a[.csv", &[], SqlState::INVALID_PARAMETER_VALUE, "malformed"),
         (ReadFunction::Csv, "ragged.csv", &[("colour", "red")], SqlState::INVALID_PARAMETER_VALUE, "colour"),
