@@ -27,3 +27,6 @@ pub use scan::IcebergTable;
 pub use schema::{arrow_schema, iceberg_schema};
 pub use store::StoreRegistry;
 pub use writer::write_files;
+
+#[cfg(test)]
+mod tests;

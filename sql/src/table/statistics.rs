@@ -64,8 +64,13 @@ impl WantedColumn {
 /// How much a bound may be trusted: text and bytes are truncated by most writers, and a bound of zero does not say
 /// which of the two floating zeros is in the file.
 fn promise(data_type: &PrimitiveType, bound: Option<ScalarValue>) -> Precision<ScalarValue> {
-    let Some(bound) = bound else {
-        return Precision::Absent;
+    let bound = match bound {
+        // DataFusion counts the values between two bounds in 64 bits, which all of them together overflow.
+        None
+        | Some(ScalarValue::Int64(Some(i64::MIN)))
+        | Some(ScalarValue::TimestampMicrosecond(Some(i64::MIN), _))
+        | Some(ScalarValue::TimestampNanosecond(Some(i64::MIN), _)) => return Precision::Absent,
+        Some(bound) => bound,
     };
     match data_type {
         PrimitiveType::String | PrimitiveType::Binary | PrimitiveType::Fixed(_) | PrimitiveType::Uuid => {

@@ -30,7 +30,6 @@ use super::partition::PartitionSplitter;
 use super::progress::WriteProgress;
 use crate::error::{Error, Result};
 use crate::plan::engine_error;
-use crate::sqlstate::SqlState;
 
 /// Batches that wait in front of a writer.
 const WRITER_BATCHES_MAX: usize = 4;
@@ -76,12 +75,26 @@ pub async fn write_files(
     running.finish().await
 }
 
-/// The files of one writer with its number; a feed has none.
-type Written = (usize, Vec<DataFile>);
+/// How a task of a write ended: with the files of one writer and its number (a feed has none), or why not.
+type Ended = Result<(usize, Vec<DataFile>), Failure>;
+
+/// Why a task of a write ended early.
+enum Failure {
+    /// It failed itself.
+    Own(Error),
+    /// Another one did, or nobody waits any more.
+    Stopped,
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Failure {
+        Failure::Own(error)
+    }
+}
 
 /// The tasks of a write, and what is left to do when they are not waited for.
 struct Running {
-    tasks: JoinSet<Result<Written>>,
+    tasks: JoinSet<Ended>,
     stop: CancellationToken,
     files: Arc<FileTarget>,
     done: bool,
@@ -92,7 +105,7 @@ impl Running {
         Running { tasks: JoinSet::new(), stop: CancellationToken::new(), files, done: false }
     }
 
-    fn spawn(&mut self, task: impl Future<Output = Result<Written>> + Send + 'static) {
+    fn spawn(&mut self, task: impl Future<Output = Ended> + Send + 'static) {
         let stop = self.stop.clone();
         self.tasks.spawn(async move {
             let result = task.await;
@@ -106,17 +119,20 @@ impl Running {
     /// Waits for every task. With the first error the others stop, and the files go.
     async fn finish(mut self) -> Result<Vec<DataFile>> {
         let mut written = Vec::new();
-        let mut failure = None;
+        let (mut failure, mut stopped) = (None, false);
         while let Some(ended) = self.tasks.join_next().await {
-            let result =
-                ended.unwrap_or_else(|error| Err(Error::internal(format!("a writer failed: {error}"))));
-            match result {
-                Ok(files) => written.push(files),
+            match ended {
+                Ok(Ok(files)) => written.push(files),
+                Ok(Err(Failure::Own(error))) => failure = failure.or(Some(error)),
+                Ok(Err(Failure::Stopped)) => stopped = true,
                 Err(error) => {
                     self.stop.cancel();
-                    failure.get_or_insert(error);
+                    failure = failure.or(Some(Error::internal(format!("a writer failed: {error}"))));
                 }
             }
+        }
+        if stopped && failure.is_none() {
+            failure = Some(Error::internal("a write was stopped by nobody"));
         }
         if let Some(error) = failure {
             self.files.discard().await;
@@ -153,12 +169,12 @@ async fn run_writer(
     mut writer: FanoutWriter,
     mut routed: mpsc::Receiver<Routed>,
     stop: CancellationToken,
-) -> Result<Written> {
+) -> Ended {
     match write_routed(&mut writer, &mut routed, &stop).await {
         Ok(files) => Ok((number, files)),
-        Err(error) => {
+        Err(failure) => {
             writer.abort().await;
-            Err(error)
+            Err(failure)
         }
     }
 }
@@ -167,25 +183,20 @@ async fn write_routed(
     writer: &mut FanoutWriter,
     routed: &mut mpsc::Receiver<Routed>,
     stop: &CancellationToken,
-) -> Result<Vec<DataFile>> {
+) -> Result<Vec<DataFile>, Failure> {
     loop {
         let next = tokio::select! {
             biased;
-            () = stop.cancelled() => return Err(stopped()),
+            () = stop.cancelled() => return Err(Failure::Stopped),
             next = routed.recv() => next,
         };
         match next {
             Some(rows) => writer.write(rows).await?,
             // A feed that fails stops the write before it lets go of its route.
-            None if stop.is_cancelled() => return Err(stopped()),
-            None => return writer.finish().await,
+            None if stop.is_cancelled() => return Err(Failure::Stopped),
+            None => return Ok(writer.finish().await?),
         }
     }
-}
-
-/// The error of a task that ended because another one failed first; nobody sees it.
-fn stopped() -> Error {
-    Error::new(SqlState::QUERY_CANCELED, "the write was stopped")
 }
 
 /// Takes one partition of the query to the writers.
@@ -197,12 +208,7 @@ struct Feed {
 }
 
 impl Feed {
-    async fn run(
-        self,
-        partition: usize,
-        input: Arc<dyn ExecutionPlan>,
-        context: Arc<TaskContext>,
-    ) -> Result<Written> {
+    async fn run(self, partition: usize, input: Arc<dyn ExecutionPlan>, context: Arc<TaskContext>) -> Ended {
         let result = self.feed(partition, input, context).await;
         if result.is_err() {
             // Before `self` lets go of the routes: a writer must not take a failed query's end for its end.
@@ -216,12 +222,12 @@ impl Feed {
         partition: usize,
         input: Arc<dyn ExecutionPlan>,
         context: Arc<TaskContext>,
-    ) -> Result<()> {
+    ) -> Result<(), Failure> {
         let mut rows = input.execute(partition, context).map_err(engine_error)?;
         loop {
             let next = tokio::select! {
                 biased;
-                () = self.stop.cancelled() => return Err(stopped()),
+                () = self.stop.cancelled() => return Err(Failure::Stopped),
                 next = rows.next() => next,
             };
             match next {
@@ -231,7 +237,7 @@ impl Feed {
         }
     }
 
-    async fn route(&self, partition: usize, batch: &RecordBatch) -> Result<()> {
+    async fn route(&self, partition: usize, batch: &RecordBatch) -> Result<(), Failure> {
         if batch.num_rows() == 0 {
             return Ok(());
         }
@@ -251,11 +257,11 @@ impl Feed {
         Ok(())
     }
 
-    async fn send(&self, route: usize, routed: Routed) -> Result<()> {
+    async fn send(&self, route: usize, routed: Routed) -> Result<(), Failure> {
         let Some(sender) = self.routes.get(route % self.routes.len().max(1)) else {
-            return Err(Error::internal("a write has no writer"));
+            return Err(Error::internal("a write has no writer").into());
         };
         // A writer that does not listen any more has failed, and says why itself.
-        sender.send(routed).await.map_err(|_| stopped())
+        sender.send(routed).await.map_err(|_| Failure::Stopped)
     }
 }
