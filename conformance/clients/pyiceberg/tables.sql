@@ -17,15 +17,16 @@ INSERT INTO made.types (a_double, a_float) VALUES ('-0', '-0'), ('0', '0'), ('Na
 
 CREATE TABLE made.nested (
   id bigint, tags text[], address struct<street text, number bigint>, extra map<text, bigint>);
-INSERT INTO made.nested SELECT 1, ARRAY['a', 'b c'], named_struct('street', 'High', 'number', 7), MAP {'x': 1, 'y': 2};
+INSERT INTO made.nested SELECT 1, ARRAY['a', 'b c'], named_struct('street', 'High', 'number', 7), map(ARRAY['x', 'y'], ARRAY[1, 2]);
 INSERT INTO made.nested VALUES (2, NULL, NULL, NULL);
 
 CREATE TABLE made.version_three (id bigint NOT NULL, name text) WITH (format_version = 3);
 INSERT INTO made.version_three VALUES (1, 'one'), (2, NULL);
 
 CREATE TABLE made.partitioned PARTITIONED BY (day(at), bucket(4, id), truncate(3, name)) AS
-  SELECT value AS id, TIMESTAMP '1969-12-30 12:00:00' + value * INTERVAL '7 hours' AS at, 'name ' || (value % 5)::text AS name
-  FROM generate_series(1, 50) AS g(value);
+  SELECT id, at, 'name ' || (id % 5)::text AS name
+  FROM (SELECT row_number() OVER () AS id, at
+        FROM generate_series(TIMESTAMP '1969-12-30', TIMESTAMP '1970-01-10', INTERVAL '7 hours') AS g(at)) AS numbered;
 INSERT INTO made.partitioned VALUES (NULL, NULL, NULL), (51, '2026-01-01', 'a/b=c d');
 
 CREATE TABLE made.by_month (id bigint, on_day date, price numeric(8,2)) PARTITIONED BY (month(on_day), price);
