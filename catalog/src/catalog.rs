@@ -3,7 +3,7 @@
 
 mod bootstrap;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use parking_lot::Mutex;
@@ -38,11 +38,29 @@ pub struct Catalog {
     leftover: Mutex<Vec<WriteIntent>>,
 }
 
+/// The file that says that a folder has had its first commit, so that a store that is empty has lost what it held.
+const MARK: &str = "catalog.made";
+
+fn emptied(data_dir: &Path) -> Error {
+    let message = format!("the catalog in {} is damaged: it holds no commit any more", data_dir.display());
+    Error::new(ErrorKind::Corrupt, message)
+        .with_detail("A catalog was made here before, and its files have been cut off or removed.")
+        .with_hint("Restore the folder from a backup, or start with another, empty --data-dir.")
+}
+
 impl Catalog {
     /// Opens the catalog in a data folder, or makes a new one. Reads the whole commit log to check it.
     pub fn open(options: Options) -> Result<Arc<Catalog>> {
         let store = Arc::new(Rocks::open(&options.data_dir.join("catalog"))?);
-        Catalog::with_store(store, options.storage, options.warehouse, options.env)
+        let mark = options.data_dir.join(MARK);
+        if store.head().sequence == CommitSequence(0) && mark.exists() {
+            return Err(emptied(&options.data_dir));
+        }
+        let catalog = Catalog::with_store(store, options.storage, options.warehouse, options.env)?;
+        std::fs::write(&mark, "This folder holds a catalog of Tarn.\n").map_err(|source| {
+            Error::new(ErrorKind::Storage, format!("cannot write {}", mark.display())).with_source(source)
+        })?;
+        Ok(catalog)
     }
 
     /// A catalog that is gone when it is dropped.

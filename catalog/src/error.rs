@@ -115,6 +115,8 @@ impl From<object_store::Error> for Error {
     fn from(error: object_store::Error) -> Error {
         let kind = match &error {
             object_store::Error::NotFound { .. } => ErrorKind::NotFound(ObjectKind::File),
+            // The library tells a missing bucket by the service's text alone.
+            error if error.to_string().contains("NoSuchBucket") => ErrorKind::NotFound(ObjectKind::File),
             object_store::Error::PermissionDenied { .. } | object_store::Error::Unauthenticated { .. } => {
                 ErrorKind::Denied
             }

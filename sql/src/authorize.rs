@@ -56,7 +56,7 @@ impl Needs<'_> {
     fn action(&mut self, action: &Action) -> Result<()> {
         match action {
             Action::Query(query) => self.query(query),
-            Action::Explain { analyze: _, verbose: _, query } => self.query(query),
+            Action::Explain { analyze: _, verbose: _, action } => self.action(action)?,
             Action::Insert { target, columns: _, source, overwrite } => {
                 self.relation(&target.found, Privilege::Insert);
                 if *overwrite {
@@ -114,14 +114,19 @@ impl Needs<'_> {
             Action::GrantMembership { revoke: _, granted, members: _ } => {
                 granted.iter().for_each(|role| self.manage(role, "grant role"));
             }
-            Action::Crawl { location: _, schema } => match self.scope.reader.namespace(LAKE, schema)? {
-                Some(namespace) => self.namespace(&namespace, Privilege::Create),
-                None => self.role(Need::CreateSchema, "create schema"),
-            },
+            Action::Crawl { location: _, schema } => self.crawl(schema)?,
             Action::Describe(relation) => self.read(relation),
-            // These change or show the session alone.
+            // The session alone.
             Action::Set(_) | Action::Show(_) | Action::Transaction(_) | Action::Discard(_) => {}
             Action::Nothing { tag: _ } => {}
+        }
+        Ok(())
+    }
+
+    fn crawl(&mut self, schema: &str) -> Result<()> {
+        match self.scope.reader.namespace(LAKE, schema)? {
+            Some(namespace) => self.namespace(&namespace, Privilege::Create),
+            None => self.role(Need::CreateSchema, "create schema"),
         }
         Ok(())
     }

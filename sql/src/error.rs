@@ -78,6 +78,10 @@ impl From<tarn_catalog::Error> for Error {
     fn from(error: tarn_catalog::Error) -> Error {
         let sqlstate = match error.kind {
             ErrorKind::NotFound(kind) | ErrorKind::AlreadyExists(kind) => object_state(&error.kind, kind),
+            ErrorKind::InvalidName if error.message.starts_with("zero-length") => SqlState::SYNTAX_ERROR,
+            ErrorKind::InvalidName if error.message.starts_with("unacceptable schema name") => {
+                SqlState::RESERVED_NAME
+            }
             ErrorKind::InvalidName => SqlState::INVALID_NAME,
             ErrorKind::InvalidArgument => SqlState::INVALID_PARAMETER_VALUE,
             ErrorKind::DependentObjects => SqlState::DEPENDENT_OBJECTS_STILL_EXIST,

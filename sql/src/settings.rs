@@ -66,7 +66,7 @@ static SETTINGS: &[Setting] = &[
     setting("bytea_output", Kind::OneOf(&["hex"]), "hex", "How binary values are printed."),
     reported(
         "client_encoding",
-        Kind::OneOf(&["utf8", "utf-8", "unicode"]),
+        Kind::OneOf(&["utf8", "unicode"]),
         "UTF8",
         "The client's character encoding.",
         "client_encoding",
@@ -257,7 +257,7 @@ impl Settings {
 
     /// None for no limit.
     pub fn statement_timeout(&self) -> Option<std::time::Duration> {
-        let millis: u64 = self.get("statement_timeout").ok()?.parse().ok()?;
+        let millis = milliseconds(&self.get("statement_timeout").ok()?)?;
         (millis > 0).then(|| std::time::Duration::from_millis(millis))
     }
 }
@@ -278,7 +278,13 @@ fn check(setting: &Setting, value: &str) -> Result<String> {
         let message = format!("invalid value for parameter \"{}\": \"{value}\"", setting.name);
         Err(Error::new(SqlState::INVALID_PARAMETER_VALUE, message).with_hint(hint))
     };
-    let lower = value.to_lowercase();
+    let lower = match setting.name {
+        // PostgreSQL compares names of encodings by their letters and digits.
+        "client_encoding" => {
+            value.chars().filter(char::is_ascii_alphanumeric).collect::<String>().to_lowercase()
+        }
+        _ => value.to_lowercase(),
+    };
     match setting.kind {
         Kind::Text | Kind::Fixed => Ok(value.to_owned()),
         Kind::Boolean => match lower.as_str() {
@@ -291,7 +297,7 @@ fn check(setting: &Setting, value: &str) -> Result<String> {
             _ => wrong(format!("Use a whole number from {least} to {most}.")),
         },
         Kind::Milliseconds => match milliseconds(&lower) {
-            Some(millis) => Ok(millis.to_string()),
+            Some(millis) => Ok(shown_time(millis)),
             None => wrong("Use a number of milliseconds, or a number with ms, s, min or h.".to_owned()),
         },
         Kind::OneOf(known) if known.contains(&lower.as_str()) => {
@@ -320,6 +326,15 @@ fn milliseconds(text: &str) -> Option<u64> {
     number.checked_mul(unit)
 }
 
+/// The largest unit that the time is a whole number of, as PostgreSQL shows it.
+fn shown_time(millis: u64) -> String {
+    let units = [(86_400_000, "d"), (3_600_000, "h"), (60_000, "min"), (1_000, "s"), (1, "ms")];
+    match units.iter().find(|(unit, _)| millis > 0 && millis % unit == 0) {
+        Some((unit, name)) => format!("{}{name}", millis / unit),
+        None => "0".to_owned(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -335,13 +350,14 @@ mod tests {
 
     #[test]
     fn values_are_checked() {
-        check("statement_timeout", "2s", Ok("2000"));
-        check("statement_timeout", "15", Ok("15"));
+        check("statement_timeout", "2000", Ok("2s"));
+        check("statement_timeout", "15", Ok("15ms"));
+        check("statement_timeout", "0", Ok("0"));
         check("statement_timeout", "soon", Err("22023"));
         check("timezone", "Europe/Berlin", Ok("Europe/Berlin"));
         check("timezone", "+02:00", Ok("+02:00"));
         check("timezone", "Middle/Earth", Err("22023"));
-        check("client_encoding", "utf-8", Ok("UTF8"));
+        check("client_encoding", "'utf-8'", Ok("UTF8"));
         check("client_encoding", "latin1", Err("22023"));
         check("server_version", "16", Err("55P02"));
         check("serach_path", "x", Err("42704"));

@@ -53,12 +53,13 @@ pub enum Statement {
     Discard(Discard),
 }
 
-/// `EXPLAIN [ANALYZE] [VERBOSE] query`.
+/// `EXPLAIN [ANALYZE] [VERBOSE] statement`.
 #[derive(Debug, Clone)]
 pub struct Explain {
     pub analyze: bool,
     pub verbose: bool,
-    pub query: Box<ast::Query>,
+    /// A query, an `INSERT` or a `CREATE TABLE AS`; only a query is analyzed.
+    pub statement: Box<Statement>,
 }
 
 /// `INSERT INTO t [(columns)] query` or `INSERT OVERWRITE t query`.

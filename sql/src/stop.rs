@@ -6,10 +6,14 @@ use std::future::Future;
 use futures::StreamExt;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::error::{Error, Result};
 use crate::outcome::Rows;
 use crate::sqlstate::SqlState;
+
+/// Batches that are made before they are read.
+const BATCHES_AHEAD: usize = 2;
 
 /// The two reasons to stop.
 #[derive(Debug, Clone, Default)]
@@ -28,17 +32,34 @@ impl Stop {
         }
     }
 
-    /// The same rows, ending with an error when the statement must stop.
-    pub fn guard(self, rows: Rows) -> Rows {
+    /// The same rows, ending with an error when the statement must stop. They are made by a task of their own, so
+    /// that the answer does not wait for an operator that computes for long between two batches; the task ends when
+    /// nobody reads any more.
+    pub fn guard(self, mut rows: Rows) -> Rows {
+        let (sender, receiver) = tokio::sync::mpsc::channel(BATCHES_AHEAD);
+        let task = AbortOnDropHandle::new(tokio::spawn(async move {
+            while let Some(batch) = rows.next().await {
+                if sender.send(batch).await.is_err() {
+                    return;
+                }
+            }
+        }));
         let stopped = Box::pin(async move { self.stopped().await });
-        futures::stream::unfold(Some((rows, stopped)), |state| async move {
-            let (mut rows, mut stopped) = state?;
-            tokio::select! {
+        futures::stream::unfold(Some((receiver, task, stopped)), |state| async move {
+            let (mut receiver, mut task, mut stopped) = state?;
+            let next = tokio::select! {
                 biased;
-                error = &mut stopped => Some((Err(error), None)),
-                next = rows.next() => match next? {
-                    Ok(batch) => Some((Ok(batch), Some((rows, stopped)))),
-                    Err(error) => Some((Err(error), None)),
+                error = &mut stopped => return Some((Err(error), None)),
+                next = receiver.recv() => next,
+            };
+            match next {
+                Some(Ok(batch)) => Some((Ok(batch), Some((receiver, task, stopped)))),
+                Some(Err(error)) => Some((Err(error), None)),
+                None => match (&mut task).await {
+                    Ok(()) => None,
+                    Err(error) => {
+                        Some((Err(Error::internal(format!("the statement broke off: {error}"))), None))
+                    }
                 },
             }
         })

@@ -31,10 +31,36 @@ pub fn open(bucket: &str, options: &S3Options) -> Result<Arc<dyn ObjectStore>> {
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
         .filter(|(name, _)| name.starts_with("AWS_") || name == "HOME")
         .collect();
-    let store = configure(bucket, options, &environment)?.build().map_err(|source| {
+    let builder = configure(bucket, options, &environment)?;
+    if !has_credentials(&builder) {
+        return Err(no_credentials(bucket));
+    }
+    let store = builder.build().map_err(|source| {
         Error::new(ErrorKind::Storage, format!("bucket \"{bucket}\" cannot be opened")).with_source(source)
     })?;
     Ok(Arc::new(store))
+}
+
+/// Whether somebody said where a key comes from. The metadata service of a cloud machine is asked only when it is
+/// named: on any other machine the question would go to a stranger.
+fn has_credentials(builder: &AmazonS3Builder) -> bool {
+    let sources = [
+        AmazonS3ConfigKey::AccessKeyId,
+        AmazonS3ConfigKey::WebIdentityTokenFile,
+        AmazonS3ConfigKey::ContainerCredentialsRelativeUri,
+        AmazonS3ConfigKey::ContainerCredentialsFullUri,
+        AmazonS3ConfigKey::MetadataEndpoint,
+    ];
+    let unsigned = builder.get_config_value(&AmazonS3ConfigKey::SkipSignature).as_deref() == Some("true");
+    unsigned || sources.iter().any(|source| builder.get_config_value(source).is_some())
+}
+
+fn no_credentials(bucket: &str) -> Error {
+    Error::new(ErrorKind::Denied, format!("there are no credentials for bucket \"{bucket}\""))
+        .with_detail("Neither the settings nor the environment nor a profile has an access key.")
+        .with_hint(
+            "Set storage.s3 in tarn.toml, AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE.",
+        )
 }
 
 fn configure(bucket: &str, options: &S3Options, environment: &Environment) -> Result<AmazonS3Builder> {

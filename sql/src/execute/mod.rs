@@ -27,8 +27,8 @@ pub(crate) async fn execute(plan: Plan, context: &Context, session: &mut Session
     plan.notices.into_iter().for_each(|text| session.notify(Notice::notice(text)));
     match plan.kind {
         PlanKind::Query(plan) => context.stop.or(query::run(plan, context)).await,
-        PlanKind::Explain { analyze, verbose, plan } => {
-            context.stop.or(query::explain(plan, analyze, verbose, context)).await
+        PlanKind::Explain { analyze, verbose, header, plan } => {
+            context.stop.or(query::explain(plan, header, analyze, verbose, context)).await
         }
         PlanKind::Insert(plan) => {
             refuse_in_transaction(session, "INSERT")?;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, StringArray};
+use arrow::array::StringArray;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use arrow::record_batch::RecordBatch;
 use datafusion::execution::TaskContext;
@@ -14,6 +14,8 @@ use futures::{StreamExt, TryStreamExt};
 use crate::error::{Error, Result};
 use crate::outcome::{Outcome, Rows};
 use crate::plan::{Context, QueryPlan, engine_error};
+use crate::sqlstate::SqlState;
+use crate::types;
 
 /// Starts a query; its rows come as they are read.
 pub(super) async fn run(plan: QueryPlan, context: &Context) -> Result<Outcome> {
@@ -36,15 +38,23 @@ fn stream(plan: Arc<dyn ExecutionPlan>, task: Arc<TaskContext>) -> Result<Rows> 
     Ok(stream.map_err(engine_error).boxed())
 }
 
-/// The same columns under the names they are shown with; types may differ in nullability and metadata only.
+/// The same columns under the names they are shown with. What was announced is what is sent: a column that the
+/// operators made of another type, which clients would read wrongly, is an error.
 fn relabel(batch: &RecordBatch, shown: &SchemaRef) -> Result<RecordBatch> {
-    let typed = |(field, column): (&Arc<Field>, &ArrayRef)| {
-        Arc::new(field.as_ref().clone().with_data_type(column.data_type().clone()).with_nullable(true))
-    };
-    let fields: Vec<_> = shown.fields().iter().zip(batch.columns()).map(typed).collect();
+    let mut fields = Vec::new();
+    for (field, column) in shown.fields().iter().zip(batch.columns()) {
+        let made = field.as_ref().clone().with_data_type(column.data_type().clone()).with_nullable(true);
+        let (announced, sent) = (types::pg_type(field), types::pg_type(&made));
+        if announced.oid != sent.oid {
+            let (announced, sent) = (types::sql_name(field), types::sql_name(&made));
+            let message =
+                format!("types {announced} and {sent} cannot be matched in column \"{}\"", field.name());
+            return Err(Error::new(SqlState::DATATYPE_MISMATCH, message).with_hint("Cast one to the other."));
+        }
+        fields.push(Arc::new(made));
+    }
     let options = arrow::record_batch::RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
-    let schema = Arc::new(Schema::new(fields));
-    RecordBatch::try_new_with_options(schema, batch.columns().to_vec(), &options)
+    RecordBatch::try_new_with_options(Arc::new(Schema::new(fields)), batch.columns().to_vec(), &options)
         .map_err(|error| Error::internal(error.to_string()))
 }
 
@@ -56,6 +66,7 @@ pub(super) fn explain_schema() -> SchemaRef {
 /// The plan as lines of text; with `analyze` it is run, its rows are thrown away, and its figures are shown.
 pub(super) async fn explain(
     plan: LogicalPlan,
+    header: Option<String>,
     analyze: bool,
     verbose: bool,
     context: &Context,
@@ -77,7 +88,7 @@ pub(super) async fn explain(
         let logical = if verbose { format!("{}\n", plan.display_indent()) } else { String::new() };
         format!("{logical}{}", DisplayableExecutionPlan::new(physical.as_ref()).indent(verbose))
     };
-    let lines: StringArray = text.lines().map(Some).collect();
+    let lines: StringArray = header.as_deref().into_iter().chain(text.lines()).map(Some).collect();
     let batch = RecordBatch::try_new(explain_schema(), vec![Arc::new(lines)]);
     Ok(Outcome::batch(batch.map_err(|error| Error::internal(error.to_string()))?, "EXPLAIN"))
 }

@@ -4,6 +4,7 @@
 //! `register` is called once per process for what depends on nothing; `register_for_statement` once per statement for
 //! what depends on who asks, on the session or on the catalog's version.
 
+mod bytea;
 mod casts;
 mod column_comment;
 mod json;
@@ -39,6 +40,7 @@ pub fn register(state: &mut SessionState) -> Result<()> {
     registry.register_udf(Arc::new(single_value::single_row()))?;
     registry.register_udf(Arc::new(single_value::list_or_empty()))?;
     json::register(registry)?;
+    bytea::register(registry)?;
     uuid::register(registry)
 }
 

@@ -43,6 +43,8 @@ impl Visitor for Walker {
     fn pre_visit_expr(&mut self, expression: &Expr) -> ControlFlow<Box<Error>> {
         match expression {
             Expr::Function(function) => answer(function_clause(function)),
+            // The engine takes its pattern for a regular expression.
+            Expr::SimilarTo { .. } => answer(Some("SIMILAR TO (use ~ with a regular expression)".to_owned())),
             _ => ControlFlow::Continue(()),
         }
     }

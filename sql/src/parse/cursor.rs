@@ -27,6 +27,9 @@ impl<'a> Cursor<'a> {
         let parser = Parser::new(&DIALECT).with_recursion_limit(nesting_max);
         let mut cursor = Cursor { sql, lines, parser };
         let tokens = tokens.map_err(|error| cursor.error(ParserError::from(error)))?;
+        if prefixes_in_a_row(&tokens) > nesting_max {
+            return Err(too_deep());
+        }
         cursor.parser =
             Parser::new(&DIALECT).with_recursion_limit(nesting_max).with_tokens_with_locations(tokens);
         Ok(cursor)
@@ -248,10 +251,7 @@ impl<'a> Cursor<'a> {
 
     fn error(&self, error: ParserError) -> Error {
         let text = match error {
-            ParserError::RecursionLimitExceeded => {
-                return Error::new(SqlState::STATEMENT_TOO_COMPLEX, "statement is nested too deeply")
-                    .with_hint("Use fewer levels of parentheses or subqueries.");
-            }
+            ParserError::RecursionLimitExceeded => return too_deep(),
             ParserError::TokenizerError(text) | ParserError::ParserError(text) => text,
         };
         let (message, location) = split_location(&text);
@@ -263,6 +263,12 @@ impl<'a> Cursor<'a> {
                 Error::new(SqlState::SYNTAX_ERROR, format!("syntax error at or near \"{found}\""))
                     .with_detail(format!("{expected}."))
             }
+            None if message.starts_with("Unterminated string") => {
+                Error::new(SqlState::SYNTAX_ERROR, "unterminated quoted string")
+            }
+            None if message.starts_with("Expected close delimiter") => {
+                Error::new(SqlState::SYNTAX_ERROR, "unterminated quoted identifier")
+            }
             None => Error::new(SqlState::SYNTAX_ERROR, format!("syntax error: {message}")),
         };
         match position {
@@ -270,6 +276,21 @@ impl<'a> Cursor<'a> {
             None => error,
         }
     }
+}
+
+fn too_deep() -> Error {
+    Error::new(SqlState::STATEMENT_TOO_COMPLEX, "statement is nested too deeply")
+        .with_hint("Use fewer levels of parentheses or subqueries.")
+}
+
+/// The longest run of operators before an operand: each is a level, and the parser takes too many for something else.
+fn prefixes_in_a_row(tokens: &[TokenWithSpan]) -> usize {
+    let (mut longest, mut run) = (0, 0);
+    for token in tokens.iter().filter(|token| !matches!(token.token, Token::Whitespace(_))) {
+        run = if matches!(spelling(token).as_str(), "NOT" | "-" | "+" | "~") { run + 1 } else { 0 };
+        longest = longest.max(run);
+    }
+    longest
 }
 
 fn spelling(token: &TokenWithSpan) -> String {

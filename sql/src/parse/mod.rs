@@ -142,13 +142,21 @@ fn explain(cursor: &mut Cursor) -> Result<Statement> {
         analyze = cursor.eat("ANALYZE");
         verbose = cursor.eat("VERBOSE");
     }
-    match cursor.peek_word().as_str() {
-        "SELECT" | "WITH" | "VALUES" | "TABLE" | "(" => {
-            Ok(Statement::Explain(Explain { analyze, verbose, query: query(cursor)? }))
-        }
-        other => Err(Error::unsupported(format!("EXPLAIN of {other}"))
-            .with_hint("Explain the query of the statement alone.")),
+    let position = cursor.position();
+    let word = cursor.peek_word();
+    let explained = statement(cursor)?;
+    let writes = match &explained {
+        Statement::Query(_) => false,
+        Statement::Insert(_) => true,
+        Statement::CreateTable(table) if table.query.is_some() => true,
+        _ => return Err(Error::unsupported(format!("EXPLAIN {word}")).with_position(position)),
+    };
+    if writes && analyze {
+        return Err(Error::unsupported(format!("EXPLAIN ANALYZE {word}"))
+            .with_hint("Analyze the query of the statement alone.")
+            .with_position(position));
     }
+    Ok(Statement::Explain(Explain { analyze, verbose, statement: Box::new(explained) }))
 }
 
 fn transaction(cursor: &mut Cursor) -> Result<Statement> {

@@ -135,9 +135,12 @@ fn primitive(cursor: &mut Cursor) -> Result<PrimitiveType> {
             Some(length) => PrimitiveType::Fixed(length),
             None => PrimitiveType::Binary,
         },
-        "JSON" | "JSONB" => {
-            return Err(Error::unsupported(format!("column type {word}"))
-                .with_hint("Use text: the JSON operators -> and ->> work on it. Or use a struct type.")
+        // Iceberg has no JSON type; the JSON operators work on text.
+        "JSON" | "JSONB" => PrimitiveType::String,
+        "MONEY" | "INTERVAL" | "XML" | "INET" | "CIDR" | "POINT" | "TSVECTOR" | "OID" | "NAME" | "BIT"
+        | "SERIAL" | "BIGSERIAL" | "TIMETZ" => {
+            return Err(Error::unsupported(format!("column type {}", word.to_lowercase()))
+                .with_hint("Iceberg has no such type; use text, a number or a timestamp.")
                 .with_position(position));
         }
         _ => {

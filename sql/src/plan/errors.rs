@@ -32,9 +32,7 @@ pub(crate) fn engine_error(error: DataFusionError) -> Error {
         DataFusionError::ResourcesExhausted(text) => Error::new(SqlState::OUT_OF_MEMORY, "out of memory")
             .with_detail(first_line(&text))
             .with_hint("Raise memory.limit in the settings, or let the statement do less at a time."),
-        DataFusionError::NotImplemented(text) => {
-            Error::new(SqlState::FEATURE_NOT_SUPPORTED, first_line(&text))
-        }
+        DataFusionError::NotImplemented(text) => not_implemented(&text),
         DataFusionError::Plan(text) => plan_error(&text),
         DataFusionError::SQL(error, _) => Error::new(SqlState::SYNTAX_ERROR, error.to_string()),
         DataFusionError::Execution(text) => execution_error(&text),
@@ -63,7 +61,15 @@ fn external(source: Box<dyn std::error::Error + Send + Sync>) -> Error {
     };
     match source.downcast::<DataFusionError>() {
         Ok(error) => engine_error(*error),
-        Err(source) => Error::new(SqlState::IO_ERROR, source.to_string()),
+        Err(source) => other_error(&source.to_string()),
+    }
+}
+
+/// Errors of libraries below the engine.
+fn other_error(text: &str) -> Error {
+    match text.contains("regex") {
+        true => execution_error(text),
+        false => Error::new(SqlState::IO_ERROR, first_line(text)),
     }
 }
 
@@ -93,7 +99,7 @@ fn arrow_error(error: &ArrowError) -> Error {
             return Error::new(SqlState::NUMERIC_VALUE_OUT_OF_RANGE, format!("value out of range: {text}"));
         }
         ArrowError::CastError(text) | ArrowError::ParseError(text) => {
-            return Error::new(SqlState::INVALID_TEXT_REPRESENTATION, cast_message(text));
+            return cast_error(text);
         }
         ArrowError::ExternalError(source) => match source.downcast_ref::<Error>() {
             Some(error) => return error.clone(),
@@ -108,29 +114,50 @@ fn arrow_error(error: &ArrowError) -> Error {
 }
 
 /// `Cannot cast string 'x' to value of Int32 type` in PostgreSQL's words.
-fn cast_message(text: &str) -> String {
-    let parts = text
-        .strip_prefix("Cannot cast string '")
-        .and_then(|rest| rest.rsplit_once("' to value of "))
-        .and_then(|(value, rest)| Some((value, rest.strip_suffix(" type")?)));
-    match parts {
-        Some((value, engine_type)) => {
-            let name = match engine_type {
-                "Int8" | "Int16" => "smallint",
-                "Int32" => "integer",
-                "Int64" => "bigint",
-                "Float32" => "real",
-                "Float64" => "double precision",
-                "Boolean" => "boolean",
-                "Date32" | "Date64" => "date",
-                other if other.starts_with("Timestamp") => "timestamp",
-                other if other.starts_with("Decimal") => "numeric",
-                other => other,
-            };
-            format!("invalid input syntax for type {name}: \"{value}\"")
-        }
-        None => first_line(text),
+fn cast_error(text: &str) -> Error {
+    let line = first_line(text);
+    if let Some((value, to)) =
+        line.strip_prefix("Can't cast value ").and_then(|rest| rest.rsplit_once(" to type "))
+    {
+        let message = format!("{} out of range", type_word(to));
+        return Error::new(SqlState::NUMERIC_VALUE_OUT_OF_RANGE, message)
+            .with_detail(format!("The value is {value}."));
     }
+    let quoted = line.find('\'').and_then(|from| Some((from, line.rfind("' to value of ")?)));
+    let Some((value, to)) = quoted.and_then(|(from, until)| {
+        Some((
+            line.get(from + 1..until)?,
+            line[until..].trim_start_matches("' to value of ").trim_end_matches(" type"),
+        ))
+    }) else {
+        return date_error(&line)
+            .unwrap_or_else(|| Error::new(SqlState::INVALID_TEXT_REPRESENTATION, line.clone()));
+    };
+    let word = type_word(to);
+    match word {
+        "date" | "timestamp" => moment_error(word, value),
+        _ => Error::new(
+            SqlState::INVALID_TEXT_REPRESENTATION,
+            format!("invalid input syntax for type {word}: \"{value}\""),
+        ),
+    }
+}
+
+/// `Error parsing timestamp from 'x': …`.
+fn date_error(line: &str) -> Option<Error> {
+    let value = line.strip_prefix("Error parsing timestamp from '")?.split('\'').next()?;
+    Some(moment_error("timestamp", value))
+}
+
+/// Digits in the right places are a day that there is not; anything else is no date at all.
+fn moment_error(word: &str, value: &str) -> Error {
+    let shaped = value.len() >= 8 && value.chars().take(8).all(|c| c.is_ascii_digit() || c == '-');
+    if shaped {
+        let message = format!("date/time field value out of range: \"{value}\"");
+        return Error::new(SqlState::DATETIME_FIELD_OVERFLOW, message);
+    }
+    let message = format!("invalid input syntax for type {word}: \"{value}\"");
+    Error::new(SqlState::INVALID_DATETIME_FORMAT, message)
 }
 
 fn schema_error(error: &SchemaError) -> Error {
@@ -144,6 +171,14 @@ fn schema_error(error: &SchemaError) -> Error {
             Error::new(SqlState::DUPLICATE_COLUMN, format!("column \"{name}\" specified more than once"))
         }
         SchemaError::FieldNotFound { field, valid_fields } => {
+            if let Some(table) = field.relation.as_ref().filter(|table| {
+                !valid_fields
+                    .iter()
+                    .any(|valid| valid.relation.as_ref().is_some_and(|known| known.resolved_eq(table)))
+            }) {
+                let message = format!("missing FROM-clause entry for table \"{}\"", table.table());
+                return Error::new(SqlState::UNDEFINED_TABLE, message);
+            }
             let error = Error::new(
                 SqlState::UNDEFINED_COLUMN,
                 format!("column \"{}\" does not exist", field.flat_name()),
@@ -156,33 +191,96 @@ fn schema_error(error: &SchemaError) -> Error {
     }
 }
 
-fn plan_error(text: &str) -> Error {
+fn not_implemented(text: &str) -> Error {
     let text = first_line(text);
-    if let Some(column) = text.split("column \"").nth(1).filter(|_| text.contains("must be in GROUP BY")) {
-        let column = column.split('"').next().unwrap_or_default();
+    match text.strip_prefix("Unsupported SQL type ") {
+        Some(name) => Error::new(SqlState::UNDEFINED_OBJECT, format!("type \"{name}\" does not exist")),
+        None => Error::new(SqlState::FEATURE_NOT_SUPPORTED, text),
+    }
+}
+
+fn plan_error(text: &str) -> Error {
+    let first = first_line(text);
+    let first = first.trim_start_matches("Error during planning: ");
+    spoken_plan_error(first, text).unwrap_or_else(|| {
+        let states = [
+            ("relation \"", SqlState::UNDEFINED_TABLE),
+            ("Cannot coerce", SqlState::DATATYPE_MISMATCH),
+            ("Cannot infer common argument type", SqlState::UNDEFINED_FUNCTION),
+            ("No function matches", SqlState::UNDEFINED_FUNCTION),
+            ("Projections require unique expression names", SqlState::DUPLICATE_COLUMN),
+            ("WITH query name", SqlState::DUPLICATE_ALIAS),
+        ];
+        let found = states.iter().find(|(sign, _)| first.contains(sign));
+        Error::new(found.map_or(SqlState::SYNTAX_OR_ACCESS_RULE, |(_, state)| *state), first)
+    })
+}
+
+/// The mistakes that people make often, in PostgreSQL's words.
+fn spoken_plan_error(first: &str, whole: &str) -> Option<Error> {
+    if first.contains("must be in GROUP BY") {
+        let column = first.split("column \"").nth(1).and_then(|rest| rest.split('"').next())?;
         let message = format!(
             "column \"{column}\" must appear in the GROUP BY clause or be used in an aggregate function"
         );
-        return Error::new(SqlState::GROUPING_ERROR, message);
+        return Some(Error::new(SqlState::GROUPING_ERROR, message));
     }
-    let state = [
-        ("relation \"", SqlState::UNDEFINED_TABLE),
-        ("Invalid function", SqlState::UNDEFINED_FUNCTION),
-        ("table function", SqlState::UNDEFINED_FUNCTION),
-        ("Column in SELECT must be in GROUP BY", SqlState::GROUPING_ERROR),
-        ("Column in HAVING must be in GROUP BY", SqlState::GROUPING_ERROR),
-        ("Column in ORDER BY must be in GROUP BY", SqlState::GROUPING_ERROR),
-        ("Cannot coerce", SqlState::DATATYPE_MISMATCH),
-        ("Cannot infer common argument type", SqlState::UNDEFINED_FUNCTION),
-        ("No function matches", SqlState::UNDEFINED_FUNCTION),
-        ("Projections require unique expression names", SqlState::DUPLICATE_COLUMN),
-        ("WITH query name", SqlState::DUPLICATE_ALIAS),
-        ("Unsupported SQL type", SqlState::UNDEFINED_OBJECT),
-    ]
-    .iter()
-    .find(|(sign, _)| text.contains(sign))
-    .map_or(SqlState::SYNTAX_OR_ACCESS_RULE, |(_, state)| *state);
-    Error::new(state, text.trim_start_matches("Error during planning: ").to_owned())
+    let function =
+        first.strip_prefix("Invalid function '").or_else(|| first.strip_prefix("table function '"));
+    if let Some(name) = function.and_then(|rest| rest.split('\'').next()) {
+        let error = Error::new(SqlState::UNDEFINED_FUNCTION, format!("function {name}(...) does not exist"));
+        let near = whole.split("Did you mean '").nth(1).and_then(|rest| rest.split('\'').next());
+        return Some(match near {
+            Some(near) => error.with_hint(format!("Did you mean {near}?")),
+            None => error.with_hint("\\df lists the functions."),
+        });
+    }
+    if let Some(rest) = first.split("Cannot coerce arithmetic expression ").nth(1) {
+        let types: Vec<&str> = rest.split(" to valid types").next()?.split(' ').collect();
+        let [left, operator, right] = types.as_slice() else { return None };
+        let message = format!("operator does not exist: {} {operator} {}", type_word(left), type_word(right));
+        return Some(
+            Error::new(SqlState::UNDEFINED_FUNCTION, message).with_hint("You might need to add a cast."),
+        );
+    }
+    if let Some(rest) = first.split("non-boolean predicate").nth(1) {
+        let found = rest.rsplit(' ').next().unwrap_or_default();
+        let message = format!("argument of WHERE must be type boolean, not type {}", type_word(found));
+        return Some(Error::new(SqlState::DATATYPE_MISMATCH, message));
+    }
+    if first.contains("different number of columns") {
+        let message = "each UNION query must have the same number of columns";
+        return Some(Error::new(SqlState::SYNTAX_ERROR, message));
+    }
+    if first.to_lowercase().contains("aggregate function") && first.contains("WHERE") {
+        return Some(Error::new(SqlState::GROUPING_ERROR, "aggregate functions are not allowed in WHERE"));
+    }
+    if first.starts_with("LIMIT must be") || first.starts_with("OFFSET must be") {
+        let clause = first.split(' ').next()?;
+        return Some(Error::new(
+            SqlState::INVALID_ROW_COUNT_IN_LIMIT,
+            format!("{clause} must not be negative"),
+        ));
+    }
+    None
+}
+
+/// PostgreSQL's name of one of the engine's types.
+fn type_word(engine_type: &str) -> &str {
+    match engine_type {
+        "Int8" | "Int16" => "smallint",
+        "Int32" => "integer",
+        "Int64" => "bigint",
+        "Float32" => "real",
+        "Float64" => "double precision",
+        "Boolean" => "boolean",
+        "Date32" | "Date64" => "date",
+        "Utf8" | "Utf8View" | "LargeUtf8" => "text",
+        "Binary" | "BinaryView" | "LargeBinary" => "bytea",
+        other if other.starts_with("Timestamp") => "timestamp",
+        other if other.starts_with("Decimal") => "numeric",
+        other => other,
+    }
 }
 
 fn execution_error(text: &str) -> Error {
@@ -191,6 +289,15 @@ fn execution_error(text: &str) -> Error {
         return Error::new(SqlState::UNDEFINED_PARAMETER, format!("there is no parameter {name}"));
     }
     let text = text.trim_start_matches("Arrow error: ").to_owned();
+    if text.contains("too large to store in a Decimal") {
+        return Error::new(SqlState::NUMERIC_VALUE_OUT_OF_RANGE, "numeric field overflow").with_detail(text);
+    }
+    if text.to_lowercase().contains("regex") {
+        return Error::new(
+            SqlState::INVALID_REGULAR_EXPRESSION,
+            format!("invalid regular expression: {text}"),
+        );
+    }
     let lower = text.to_lowercase();
     let state = if lower.contains("divide by zero") || lower.contains("division by zero") {
         return Error::new(SqlState::DIVISION_BY_ZERO, "division by zero");

@@ -3,6 +3,7 @@
 //! Next: `query.rs`, then `../execute/mod.rs`.
 
 mod arguments;
+mod assign;
 mod define;
 mod errors;
 mod names;
@@ -29,7 +30,7 @@ pub(crate) use write::InsertPlan;
 
 use crate::authorize::Authorized;
 use crate::engine::Engine;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::functions;
 use crate::resolve::{Action, DATABASE, Scope};
 use crate::settings::Settings;
@@ -95,6 +96,8 @@ pub(crate) enum PlanKind {
     Explain {
         analyze: bool,
         verbose: bool,
+        /// What is done with the rows, unless they are the answer.
+        header: Option<String>,
         plan: LogicalPlan,
     },
     Insert(Box<InsertPlan>),
@@ -112,15 +115,20 @@ pub(crate) struct Described {
 
 /// Plans a statement with the values of its parameters.
 pub(crate) async fn plan(authorized: Authorized, context: &Context, parameters: &[ArrayRef]) -> Result<Plan> {
-    let types = parameters.iter().map(|value| Some(value.data_type().clone())).collect::<Vec<_>>();
     let (action, notices) = authorized.into_parts();
-    let kind = match action {
+    Ok(Plan { kind: plan_action(action, context, parameters).await?, notices })
+}
+
+async fn plan_action(action: Action, context: &Context, parameters: &[ArrayRef]) -> Result<PlanKind> {
+    let types = parameters.iter().map(|value| Some(value.data_type().clone())).collect::<Vec<_>>();
+    Ok(match action {
         Action::Query(query) => {
             PlanKind::Query(query::plan_query(&query, context, &types).await?.bind(parameters)?)
         }
-        Action::Explain { analyze, verbose, query } => {
-            let plan = query::plan_query(&query, context, &types).await?.bind(parameters)?.logical;
-            PlanKind::Explain { analyze, verbose, plan }
+        Action::Explain { analyze, verbose, action } => {
+            let planned = Box::pin(plan_action(*action, context, parameters)).await?;
+            let (header, plan) = explained(planned)?;
+            PlanKind::Explain { analyze, verbose, header, plan }
         }
         Action::Insert { target, columns, source, overwrite } => {
             let insert = write::plan_insert(target, &columns, &source, overwrite, context, &types).await?;
@@ -135,8 +143,26 @@ pub(crate) async fn plan(authorized: Authorized, context: &Context, parameters: 
             PlanKind::CreateView(Box::new(plan))
         }
         direct => PlanKind::Direct(direct),
-    };
-    Ok(Plan { kind, notices })
+    })
+}
+
+/// What an explained statement does with the rows of its plan, and the plan.
+fn explained(planned: PlanKind) -> Result<(Option<String>, LogicalPlan)> {
+    match planned {
+        PlanKind::Query(query) => Ok((None, query.logical)),
+        PlanKind::Insert(insert) => {
+            let word = if insert.overwrite { "Overwrite" } else { "Insert on" };
+            Ok((Some(format!("{word} {}", insert.target.found.qualified())), insert.input))
+        }
+        PlanKind::CreateTable(table) => {
+            let header = format!("Create table {}", table.relation.name);
+            let input = table.input.ok_or_else(|| Error::unsupported("EXPLAIN of a table WITH NO DATA"))?;
+            Ok((Some(header), input))
+        }
+        PlanKind::Explain { .. } | PlanKind::CreateView(_) | PlanKind::Direct(_) => {
+            Err(Error::unsupported("EXPLAIN of this statement"))
+        }
+    }
 }
 
 /// Finds the types of a statement's parameters and result.

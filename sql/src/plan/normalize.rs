@@ -1,12 +1,12 @@
-//! PostgreSQL's spellings that the planner has under another name: `FETCH FIRST`, `^`, `(row).field`, and an ordering
-//! by an expression of a `SELECT DISTINCT`. It changes how a query is written, never what it means.
+//! PostgreSQL's spellings that the planner has under another name: `FETCH FIRST`, `^`, the column list of a recursive
+//! query, and an ordering by an expression of a `SELECT DISTINCT`. It changes how a query is written, never what it means.
 
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
-    AccessExpr, BinaryOperator, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentList,
-    FunctionArguments, Ident, LimitClause, ObjectName, OrderByKind, Query, SelectItem, SetExpr, Subscript,
-    Value, VisitMut, VisitorMut,
+    BinaryOperator, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentList, FunctionArguments,
+    Ident, LimitClause, ObjectName, OrderByKind, Query, Select, SelectItem, SetExpr, Value, VisitMut,
+    VisitorMut,
 };
 
 /// Rewrites a query and everything in it.
@@ -21,15 +21,14 @@ impl VisitorMut for Normalizer {
 
     fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<()> {
         fetch_as_limit(query);
+        name_recursion(query);
         order_of_distinct(query);
         ControlFlow::Continue(())
     }
 
     fn post_visit_expr(&mut self, expression: &mut Expr) -> ControlFlow<()> {
-        match expression {
-            Expr::BinaryOp { op: BinaryOperator::PGExp, .. } => power(expression),
-            Expr::CompoundFieldAccess { access_chain, .. } => access_chain.iter_mut().for_each(field_by_name),
-            _ => {}
+        if matches!(expression, Expr::BinaryOp { op: BinaryOperator::PGExp, .. }) {
+            power(expression);
         }
         ControlFlow::Continue(())
     }
@@ -45,6 +44,35 @@ fn fetch_as_limit(query: &mut Query) {
         _ => None,
     };
     query.limit_clause = Some(LimitClause::LimitOffset { limit, offset, limit_by: Vec::new() });
+}
+
+/// `WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL …)`: the recursive term sees the columns under the names of the list,
+/// so they are given to the first term.
+fn name_recursion(query: &mut Query) {
+    let Some(with) = query.with.as_mut().filter(|with| with.recursive) else { return };
+    for cte in &mut with.cte_tables {
+        let Some(first) = first_select(&mut cte.query.body) else { continue };
+        for (item, column) in first.projection.iter_mut().zip(&cte.alias.columns) {
+            let alias = column.name.clone();
+            match item {
+                SelectItem::UnnamedExpr(expression) => {
+                    let expr = std::mem::replace(expression, Expr::Identifier(Ident::new("taken")));
+                    *item = SelectItem::ExprWithAlias { expr, alias };
+                }
+                SelectItem::ExprWithAlias { alias: given, .. } => *given = alias,
+                _ => break,
+            }
+        }
+    }
+}
+
+fn first_select(body: &mut SetExpr) -> Option<&mut Select> {
+    match body {
+        SetExpr::Select(select) => Some(select),
+        SetExpr::Query(query) => first_select(&mut query.body),
+        SetExpr::SetOperation { left, .. } => first_select(left),
+        _ => None,
+    }
 }
 
 /// An expression that is ordered by and selected is the selected column; the planner looks for it by name.
@@ -87,11 +115,4 @@ fn power(expression: &mut Expr) {
         over: None,
         within_group: Vec::new(),
     });
-}
-
-/// `(row).field` is `row['field']`.
-fn field_by_name(access: &mut AccessExpr) {
-    let AccessExpr::Dot(Expr::Identifier(name)) = access else { return };
-    let index = Expr::Value(Value::SingleQuotedString(crate::parse::fold(name)).into());
-    *access = AccessExpr::Subscript(Subscript::Index { index });
 }

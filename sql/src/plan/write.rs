@@ -5,10 +5,12 @@ use std::sync::Arc;
 
 use arrow::array::ArrayRef;
 use arrow::datatypes::{DataType, FieldRef, SchemaRef};
-use datafusion::common::{Column, DFSchema, DFSchemaRef, ScalarValue};
-use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder};
+use datafusion::common::{Column, ScalarValue};
+use datafusion::execution::SessionState;
+use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder};
 use datafusion::sql::sqlparser::ast::{self, SetExpr, Value};
 
+use super::assign::assign;
 use super::{Context, Described, engine_error, query};
 use crate::error::{Error, Result};
 use crate::resolve::{ResolvedQuery, TableTarget, nearest};
@@ -45,17 +47,14 @@ pub(super) async fn plan_insert(
 ) -> Result<InsertPlan> {
     let schema = arrow_schema(target.version.metadata.current_schema())?;
     let places = places(columns, &schema, &target.found.relation.name)?;
-    // Nullable all of them: the writer is the one that refuses a NULL, and names the column.
-    let nullable = |place: &usize| Arc::new(schema.field(*place).clone().with_nullable(true));
-    let fields: Vec<FieldRef> = places.iter().map(nullable).collect();
+    let fields: Vec<FieldRef> = places.iter().map(|place| Arc::clone(&schema.fields()[*place])).collect();
+    check_rows(&source.query, fields.len(), columns.is_empty())?;
     let types = with_value_types(&source.query, &fields, types);
     let mut planner = query::planner_context(&types);
-    let expected = DFSchema::from_unqualified_fields(fields.clone().into(), Default::default());
-    planner.set_table_schema(Some(DFSchemaRef::new(expected.map_err(engine_error)?)));
     let tables = query::tables(source, context, &context.scope.principal).await?;
     let planned = query::plan_with(&source.query, context, tables, &mut planner)?.logical;
     check_count(planned.schema().fields().len(), fields.len(), columns.is_empty())?;
-    let input = project(planned, &places, &schema).map_err(engine_error)?;
+    let input = project(planned, &places, &schema, &context.state).map_err(engine_error)?;
     Ok(InsertPlan { target, input, overwrite })
 }
 
@@ -82,6 +81,16 @@ fn places(columns: &[String], schema: &SchemaRef, table: &str) -> Result<Vec<usi
         places.push(place);
     }
     Ok(places)
+}
+
+/// Every row of a VALUES list must have as many values as there are columns to fill.
+fn check_rows(query: &ast::Query, expected: usize, all_columns: bool) -> Result<()> {
+    match query.body.as_ref() {
+        SetExpr::Values(values) => {
+            values.rows.iter().try_for_each(|row| check_count(row.content.len(), expected, all_columns))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// A parameter that stands alone in a VALUES list has the type of its column.
@@ -134,6 +143,7 @@ fn project(
     source: LogicalPlan,
     places: &[usize],
     schema: &SchemaRef,
+    state: &SessionState,
 ) -> datafusion::common::Result<LogicalPlan> {
     let count = source.schema().fields().len();
     let mut expressions = Vec::new();
@@ -143,8 +153,8 @@ fn project(
             Some(from) => Expr::Column(Column::from(source.schema().qualified_field(from))),
             None => Expr::Literal(ScalarValue::Null, None),
         };
-        let cast = expression.cast_to(field.data_type(), source.schema())?;
-        expressions.push(cast.alias(field.name()));
+        let value = assign(expression, field, source.schema(), state)?;
+        expressions.push(value.alias(field.name()));
     }
     LogicalPlanBuilder::from(source).project(expressions)?.build()
 }

@@ -46,7 +46,7 @@ pub(crate) enum Action {
     Explain {
         analyze: bool,
         verbose: bool,
-        query: ResolvedQuery,
+        action: Box<Action>,
     },
     Insert {
         target: TableTarget,
@@ -181,7 +181,7 @@ async fn action(statement: Statement, scope: &Scope, notices: &mut Vec<String>) 
         Statement::Explain(explain) => Action::Explain {
             analyze: explain.analyze,
             verbose: explain.verbose,
-            query: resolve_query(explain.query, scope, 0).await?,
+            action: Box::new(Box::pin(action(*explain.statement, scope, notices)).await?),
         },
         Statement::Insert(insert) => resolve_insert(insert, scope).await?,
         Statement::Truncate(names) => {

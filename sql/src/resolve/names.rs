@@ -169,7 +169,10 @@ impl Scope {
     fn no_relation(&self, name: &Name) -> Error {
         let error = Error::new(SqlState::UNDEFINED_TABLE, format!("relation \"{name}\" does not exist"));
         let namespaces = match &name.schema {
-            Some(schema) => self.reader.namespace(LAKE, schema).ok().flatten().into_iter().collect(),
+            Some(schema) => match self.reader.namespace(LAKE, schema).ok().flatten() {
+                Some(namespace) => vec![namespace],
+                None => return self.no_schema_of(error, schema),
+            },
             None => self.path().unwrap_or_default(),
         };
         let mut known = Vec::new();
@@ -186,6 +189,12 @@ impl Scope {
             }
             _ => error,
         }
+    }
+
+    fn no_schema_of(&self, error: Error, schema: &str) -> Error {
+        let missing = self.no_namespace(schema);
+        let hint = missing.hint.unwrap_or_else(|| "SHOW SCHEMAS lists the schemas.".to_owned());
+        error.with_detail(format!("The schema \"{schema}\" does not exist.")).with_hint(hint)
     }
 
     /// A schema off the search path that has a relation of this name.

@@ -62,7 +62,8 @@ pub(crate) fn resolve_query<'a>(
             if relations.contains_key(&reference) {
                 continue;
             }
-            let named = scope.find(&name_of(&reference))?;
+            let named = scope.find(&name_of(&reference));
+            let named = named.map_err(|error| Error { location: place_of(&query, &reference), ..error })?;
             relations.insert(reference, resolve_relation(named, scope, depth).await?);
         }
         Ok(ResolvedQuery { query, relations })
@@ -116,6 +117,20 @@ fn references(query: &Query) -> Result<Vec<TableReference>> {
         .map_err(|error| Error::new(SqlState::SYNTAX_ERROR, error.strip_backtrace()))?;
     let functions = table_function_names(query);
     Ok(references.into_iter().filter(|reference| !functions.contains(&reference.to_string())).collect())
+}
+
+/// Where the query names a relation, as line and column.
+fn place_of(query: &Query, reference: &TableReference) -> Option<(u64, u64)> {
+    let wanted = name_of(reference);
+    let mut place = None;
+    let _: ControlFlow<()> = visit_factors(query, &mut |factor| {
+        let TableFactor::Table { name, .. } = factor else { return };
+        let first = name.0.first().and_then(|part| part.as_ident());
+        if place.is_none() && fold_name(name).ok().as_ref() == Some(&wanted) {
+            place = first.map(|first| (first.span.start.line, first.span.start.column));
+        }
+    });
+    place.filter(|(line, _)| *line > 0)
 }
 
 fn name_of(reference: &TableReference) -> Name {
