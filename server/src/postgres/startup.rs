@@ -103,6 +103,10 @@ impl Startup {
         let extensions = named.keys().filter(|name| name.starts_with("_pq_.")).cloned().collect();
         let database = named.remove("database").filter(|database| !database.is_empty());
         let application_name = named.remove("application_name").unwrap_or_default();
+        if let Some(encoding) = named.get_mut("client_encoding") {
+            // Only letters and digits count in the name of an encoding, and asyncpg sends it in quotes.
+            encoding.retain(|c| c.is_ascii_alphanumeric());
+        }
         settings.extend(named.into_iter().filter(|(name, _)| !name.starts_with("_pq_.")));
         Ok(Startup {
             // As in PostgreSQL, a client that names no database means the one named like its user.
@@ -303,6 +307,9 @@ mod tests {
         assert_eq!(startup.database, "lake");
         assert_eq!(startup.application_name, "psql");
         assert_eq!(startup.settings, expect);
+        let quoted =
+            Startup::read(VERSION_3_0, b"user\0anna\0client_encoding\0'utf-8'\0\0").expect("a good packet");
+        assert_eq!(quoted.settings, [("client_encoding".to_owned(), "utf8".to_owned())]);
         let alone = Startup::read(VERSION_3_0, b"user\0anna\0\0").expect("a good packet");
         assert_eq!(alone.database, "anna");
         let newer = Startup::read(VERSION_3_0 + 2, b"user\0anna\0_pq_.x\0y\0\0").expect("a good packet");
