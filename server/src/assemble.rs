@@ -14,15 +14,23 @@ use tarn_sql::{Engine, EngineOptions};
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
 
+use crate::VERSION;
+use crate::http::{self, Watched};
 use crate::login::Roles;
 use crate::metrics::Metrics;
 use crate::postgres::{self, Door};
 use crate::settings::{S3, Settings};
-use crate::{VERSION, http};
 
 /// How long the warehouse may take to answer at start.
 const WAREHOUSE_TIME: Duration = Duration::from_secs(20);
+
+/// How long the answers to the last HTTP requests may take.
+const LISTENER_END_TIME: Duration = Duration::from_secs(1);
+
+/// How long threads may take to end once no session is left.
+const STATEMENTS_END_TIME: Duration = Duration::from_secs(3);
 
 /// The file that is written and deleted at start, to see that the warehouse can be written.
 const WRITE_CHECK_FILE: &str = ".tarn-write-check";
@@ -74,14 +82,25 @@ pub struct Server {
     addresses: Addresses,
     door: Arc<Door>,
     listeners: Vec<JoinHandle<()>>,
-    /// Held so that it ends with the server; the door has the handle.
-    _statements: StatementRuntime,
+    /// Set when there is nothing left to watch.
+    end: CancellationToken,
+    statements: StatementRuntime,
     settings: Settings,
 }
 
 /// Where statements run. A runtime must not be dropped where async code runs, as it would wait for its threads, so this
 /// one is sent away.
 struct StatementRuntime(Option<Runtime>);
+
+impl StatementRuntime {
+    /// Waits for what its threads have begun, so that a commit is not cut off and nothing holds the store any more.
+    async fn end(&mut self) {
+        if let Some(runtime) = self.0.take() {
+            // It only waits, and cannot panic.
+            let _ = tokio::task::spawn_blocking(|| runtime.shutdown_timeout(STATEMENTS_END_TIME)).await;
+        }
+    }
+}
 
 impl Drop for StatementRuntime {
     fn drop(&mut self) {
@@ -103,10 +122,13 @@ impl Server {
         let catalog = open_catalog(&settings).await?;
         check_warehouse(&catalog).await?;
         let mut server = Server::around(addresses, &settings, catalog).await?;
-        let engine = Arc::clone(server.door.engine());
-        let metrics = Arc::clone(server.door.metrics());
+        let watched = Watched {
+            engine: Arc::clone(server.door.engine()),
+            metrics: Arc::clone(server.door.metrics()),
+            stopping: server.door.stopping().clone(),
+        };
         server.listeners.push(tokio::spawn(postgres::serve(Arc::clone(&server.door), postgres)));
-        server.listeners.push(tokio::spawn(http::serve(http, engine, metrics)));
+        server.listeners.push(tokio::spawn(http::serve(http, watched, server.end.clone())));
         Ok(server)
     }
 
@@ -135,7 +157,8 @@ impl Server {
             addresses,
             door,
             listeners: Vec::new(),
-            _statements: statements,
+            end: CancellationToken::new(),
+            statements,
             settings: settings.clone(),
         })
     }
@@ -162,11 +185,13 @@ impl Server {
         if !all_ended {
             tracing::warn!("some sessions did not end and are cut off");
         }
-        for listener in self.listeners.drain(..) {
-            listener.abort();
-            // It has been aborted, so it ends with an error.
-            let _ = listener.await;
+        self.end.cancel();
+        for mut listener in self.listeners.drain(..) {
+            if tokio::time::timeout(LISTENER_END_TIME, &mut listener).await.is_err() {
+                listener.abort();
+            }
         }
+        self.statements.end().await;
     }
 }
 

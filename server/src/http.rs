@@ -5,37 +5,47 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::State;
+use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::IntoResponse;
 use axum::routing::get;
 use tarn_sql::Engine;
 use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
 
 use crate::metrics::{Figures, Metrics};
 
 /// What Prometheus wants its text announced as.
 const METRICS_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
+/// What is watched.
 #[derive(Clone)]
-struct Watched {
-    engine: Arc<Engine>,
-    metrics: Arc<Metrics>,
+pub struct Watched {
+    pub engine: Arc<Engine>,
+    pub metrics: Arc<Metrics>,
+    /// Set when no more statements are taken.
+    pub stopping: CancellationToken,
 }
 
-/// Answers requests until its task is aborted.
-pub async fn serve(listener: TcpListener, engine: Arc<Engine>, metrics: Arc<Metrics>) {
+/// Answers requests until `end`.
+pub async fn serve(listener: TcpListener, watched: Watched, end: CancellationToken) {
     let router = Router::new()
         .route("/healthz", get(healthz))
         .route("/metrics", get(show_metrics))
-        .with_state(Watched { engine, metrics });
-    if let Err(error) = axum::serve(listener, router).await {
+        .with_state(watched);
+    let served = axum::serve(listener, router).with_graceful_shutdown(end.cancelled_owned()).await;
+    if let Err(error) = served {
         tracing::error!(%error, "the HTTP door has closed");
     }
 }
 
-/// The listener opens before the catalog is read, so an answer at all means that statements are taken.
-async fn healthz() -> impl IntoResponse {
-    "ok\n"
+/// There is no answer before the catalog has been read, so `ok` means that statements are taken.
+async fn healthz(State(watched): State<Watched>) -> impl IntoResponse {
+    if watched.stopping.is_cancelled() {
+        (StatusCode::SERVICE_UNAVAILABLE, "stopping\n")
+    } else {
+        (StatusCode::OK, "ok\n")
+    }
 }
 
 async fn show_metrics(State(watched): State<Watched>) -> impl IntoResponse {

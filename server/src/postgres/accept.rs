@@ -40,7 +40,7 @@ pub async fn serve(door: Arc<Door>, listener: TcpListener) {
         };
         match (accepted, Arc::clone(&logins).try_acquire_owned()) {
             (Ok((socket, peer)), Ok(login)) => {
-                tokio::spawn(connection(Arc::clone(&door), socket, peer, login));
+                door.connected.spawn(connection(Arc::clone(&door), socket, peer, login));
             }
             (Ok((_, peer)), Err(_)) => tracing::warn!(%peer, "too many logins at a time: connection closed"),
             (Err(error), _) => {
@@ -57,7 +57,10 @@ async fn connection(door: Arc<Door>, socket: TcpStream, peer: SocketAddr, login:
     let (read, write) = socket.into_split();
     let mut frames = Frames::new(read);
     let mut output = Output::new(write, door.metrics.bytes_sent.clone());
-    let opening = tokio::time::timeout(LOGIN_TIME, open(&door, &mut frames, &mut output, peer)).await;
+    let opening = tokio::select! {
+        opening = tokio::time::timeout(LOGIN_TIME, open(&door, &mut frames, &mut output, peer)) => opening,
+        () = door.stopping.cancelled() => Ok(Err(shutting_down())),
+    };
     drop(login);
     match opening {
         Ok(Ok(Some((connection, place)))) => {
@@ -86,9 +89,6 @@ async fn open(
         }
         Opening::Nothing => return Ok(None),
     };
-    if door.stopping.is_cancelled() {
-        return Err(Failure::fatal("57P03", "the database system is shutting down"));
-    }
     let place = Arc::clone(&door.connections).try_acquire_owned();
     let place = place.map_err(|_| Failure::fatal("53300", "sorry, too many clients already"))?;
     startup::negotiate(&startup, output)?;
@@ -97,6 +97,10 @@ async fn open(
     let session = startup::session(door, &startup, process)?;
     let connection = Connection::new(Arc::clone(door), session, process, startup, peer);
     Ok(Some((Box::new(connection), place)))
+}
+
+fn shutting_down() -> Failure {
+    Failure::fatal("57P03", "the database system is shutting down")
 }
 
 /// Tells the client why it has no session.
@@ -123,7 +127,7 @@ async fn run(door: &Door, connection: Connection, frames: Frames<OwnedReadHalf>,
     door.metrics.connections.increment(1);
     door.metrics.connections_total.increment(1);
     let ended = gone.clone();
-    let session = door.sessions.spawn_on(connection.run(output, inbox, gone.clone()), &door.statements);
+    let session = door.statements.spawn(connection.run(output, inbox, gone.clone()));
     let closed = read(frames, sender, || session.is_finished()).await;
     if closed == Closed::WithoutWord {
         ended.cancel();

@@ -55,7 +55,8 @@ pub struct Door {
     cancels: Arc<Cancels>,
     /// Set when the server is to end: no connection is accepted, and idle ones are closed.
     stopping: CancellationToken,
-    sessions: TaskTracker,
+    /// One task per connection.
+    connected: TaskTracker,
 }
 
 impl Door {
@@ -75,7 +76,7 @@ impl Door {
             statement_timeout: limits.statement_timeout,
             cancels: Arc::default(),
             stopping: CancellationToken::new(),
-            sessions: TaskTracker::new(),
+            connected: TaskTracker::new(),
         })
     }
 
@@ -87,20 +88,25 @@ impl Door {
         &self.metrics
     }
 
+    /// Set when the server is to end.
+    pub fn stopping(&self) -> &CancellationToken {
+        &self.stopping
+    }
+
     /// Accepts no more connections, closes the idle ones, and waits until the others have ended their statements; those
-    /// that run longer than `grace` are cancelled. Returns whether all sessions ended.
+    /// that run longer than `grace` are cancelled. Returns whether all connections ended.
     pub async fn stop(&self, grace: Duration) -> bool {
         self.stopping.cancel();
-        self.sessions.close();
-        if tokio::time::timeout(grace, self.sessions.wait()).await.is_ok() {
+        self.connected.close();
+        if tokio::time::timeout(grace, self.connected.wait()).await.is_ok() {
             return true;
         }
         tracing::warn!(
-            sessions = self.sessions.len(),
+            connections = self.connected.len(),
             "the grace time is over: cancelling running statements"
         );
         self.cancels.cancel_all();
-        tokio::time::timeout(CANCELLED_STATEMENT_TIME, self.sessions.wait()).await.is_ok()
+        tokio::time::timeout(CANCELLED_STATEMENT_TIME, self.connected.wait()).await.is_ok()
     }
 }
 
