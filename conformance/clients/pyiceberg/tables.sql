@@ -25,8 +25,8 @@ INSERT INTO made.version_three VALUES (1, 'one'), (2, NULL);
 
 CREATE TABLE made.partitioned PARTITIONED BY (day(at), bucket(4, id), truncate(3, name)) AS
   SELECT id, at, 'name ' || (id % 5)::text AS name
-  FROM (SELECT row_number() OVER () AS id, at
-        FROM generate_series(TIMESTAMP '1969-12-30', TIMESTAMP '1970-01-10', INTERVAL '7 hours') AS g(at)) AS numbered;
+  FROM (SELECT row_number() OVER () AS id, value::timestamp AS at
+        FROM generate_series(DATE '1969-12-30', DATE '1970-02-10', INTERVAL '1 day') AS g(value)) AS numbered;
 INSERT INTO made.partitioned VALUES (NULL, NULL, NULL), (51, '2026-01-01', 'a/b=c d');
 
 CREATE TABLE made.by_month (id bigint, on_day date, price numeric(8,2)) PARTITIONED BY (month(on_day), price);
