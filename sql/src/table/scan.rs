@@ -9,19 +9,19 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use arrow::datatypes::SchemaRef;
+use arrow::datatypes::{DataType, SchemaRef};
 use async_trait::async_trait;
 use datafusion::catalog::{Session, TableProvider};
 use datafusion::common::config::TableParquetOptions;
-use datafusion::common::{DFSchema, DataFusionError, Statistics};
+use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
+use datafusion::common::{DFSchema, DataFusionError, ScalarValue, Statistics};
 use datafusion::datasource::TableType;
 use datafusion::datasource::listing::PartitionedFile;
 use datafusion::datasource::memory::DataSourceExec;
 use datafusion::datasource::physical_plan::{FileGroup, FileScanConfigBuilder, ParquetSource};
 use datafusion::execution::object_store::ObjectStoreUrl;
 use datafusion::logical_expr::dml::InsertOp;
-use datafusion::logical_expr::{Expr, TableProviderFilterPushDown};
-use datafusion::physical_expr::{PhysicalExpr, conjunction};
+use datafusion::logical_expr::{Cast, Expr, TableProviderFilterPushDown};
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::empty::EmptyExec;
 use iceberg::spec::{DataContentType, DataFile, DataFileFormat, PrimitiveType, TableMetadata};
@@ -33,7 +33,7 @@ use tarn_catalog::storage::Storage;
 use super::bounds::{BoundColumn, primitive};
 use super::footer::{FooterCachingReaders, TableFile};
 use super::prune::{SpecifiedFile, may_match};
-use super::schema::arrow_schema;
+use super::schema::{arrow_schema, scan_schema};
 use super::statistics::{WantedColumn, file_statistics};
 use crate::error::{Error, Result};
 
@@ -44,7 +44,11 @@ type EngineResult<T> = datafusion::common::Result<T>;
 pub struct IcebergTable {
     version: Arc<TableVersion>,
     storage: Arc<Storage>,
+    /// What a scan hands out.
     schema: SchemaRef,
+    /// The same columns of plain types, in which files are pruned: DataFusion's pruning knows LIKE on those only, and
+    /// the Iceberg crate hashes nothing else.
+    plain: SchemaRef,
     /// The id of each column, in the schema's order.
     ids: Vec<i32>,
     /// The columns that have bounds, by name.
@@ -54,10 +58,11 @@ pub struct IcebergTable {
 impl IcebergTable {
     pub fn new(version: Arc<TableVersion>, storage: Arc<Storage>) -> Result<IcebergTable> {
         let iceberg = version.metadata.current_schema();
-        let schema = arrow_schema(iceberg)?;
+        let plain = arrow_schema(iceberg)?;
+        let schema = scan_schema(iceberg)?;
         let fields = iceberg.as_struct().fields();
         let ids = fields.iter().map(|field| field.id).collect();
-        let bounded = fields.iter().zip(schema.fields()).filter_map(|(field, arrow)| {
+        let bounded = fields.iter().zip(plain.fields()).filter_map(|(field, arrow)| {
             let iceberg = primitive(&field.field_type)?;
             Some((
                 field.name.clone(),
@@ -65,7 +70,7 @@ impl IcebergTable {
             ))
         });
         let bounded = bounded.collect();
-        Ok(IcebergTable { version, storage, schema, ids, bounded })
+        Ok(IcebergTable { version, storage, schema, plain, ids, bounded })
     }
 
     fn metadata(&self) -> &TableMetadata {
@@ -93,17 +98,23 @@ impl IcebergTable {
         Ok(SpecifiedFile { file, spec })
     }
 
-    /// The predicate all of `filters` make, without those that only a later operator can evaluate.
-    fn predicate(
+    /// Leaves out the files in which one of `filters` is true for no row. A filter that only a later operator can
+    /// evaluate, a subquery for example, leaves every file in.
+    fn prune(
         &self,
         state: &dyn Session,
         filters: &[Expr],
-    ) -> EngineResult<Option<Arc<dyn PhysicalExpr>>> {
-        let schema = DFSchema::try_from(Arc::clone(&self.schema))?;
-        let planned =
-            filters.iter().filter_map(|filter| state.create_physical_expr(filter.clone(), &schema).ok());
-        let planned: Vec<_> = planned.collect();
-        Ok((!planned.is_empty()).then(|| conjunction(planned)))
+        files: &mut Vec<SpecifiedFile>,
+    ) -> EngineResult<()> {
+        let schema = DFSchema::try_from(Arc::clone(&self.plain))?;
+        for filter in filters {
+            let Ok(predicate) = state.create_physical_expr(without_views(filter.clone())?, &schema) else {
+                continue;
+            };
+            let mut kept = may_match(&predicate, &self.plain, &self.bounded, files).into_iter();
+            files.retain(|_| kept.next().unwrap_or(true));
+        }
+        Ok(())
     }
 
     /// The columns a query reads, for their statistics.
@@ -113,7 +124,9 @@ impl IcebergTable {
             None => (0..self.ids.len()).collect(),
         };
         let column = |position: usize| {
-            let bounds = self.bounded.get(self.schema.fields().get(position)?.name()).cloned();
+            let field = self.schema.fields().get(position)?;
+            let arrow = field.data_type().clone();
+            let bounds = self.bounded.get(field.name()).map(|bounds| BoundColumn { arrow, ..bounds.clone() });
             Some(WantedColumn { position, id: *self.ids.get(position)?, bounds })
         };
         positions.into_iter().filter_map(column).collect()
@@ -207,11 +220,7 @@ impl TableProvider for IcebergTable {
         limit: Option<usize>,
     ) -> EngineResult<Arc<dyn ExecutionPlan>> {
         let mut files = self.files().await.map_err(engine_error)?;
-        if let Some(predicate) = self.predicate(state, filters)? {
-            let kept = may_match(&predicate, &self.schema, &self.bounded, &files);
-            let mut kept = kept.into_iter();
-            files.retain(|_| kept.next().unwrap_or(true));
-        }
+        self.prune(state, filters, &mut files)?;
         if let (Some(limit), true) = (limit, filters.is_empty()) {
             keep_enough(&mut files, limit);
         }
@@ -255,6 +264,26 @@ impl TableProvider for IcebergTable {
     async fn truncate(&self, _state: &dyn Session) -> EngineResult<Arc<dyn ExecutionPlan>> {
         Err(refused("TRUNCATE"))
     }
+}
+
+/// The same expression over plain text and bytes.
+fn without_views(expression: Expr) -> EngineResult<Expr> {
+    let plain = |expression: Expr| match expression {
+        Expr::Literal(ScalarValue::Utf8View(text), metadata) => {
+            Transformed::yes(Expr::Literal(ScalarValue::Utf8(text), metadata))
+        }
+        Expr::Literal(ScalarValue::BinaryView(bytes), metadata) => {
+            Transformed::yes(Expr::Literal(ScalarValue::Binary(bytes), metadata))
+        }
+        Expr::Cast(cast) if *cast.field.data_type() == DataType::Utf8View => {
+            Transformed::yes(Expr::Cast(Cast::new(cast.expr, DataType::Utf8)))
+        }
+        Expr::Cast(cast) if *cast.field.data_type() == DataType::BinaryView => {
+            Transformed::yes(Expr::Cast(Cast::new(cast.expr, DataType::Binary)))
+        }
+        other => Transformed::no(other),
+    };
+    expression.transform(|expression| Ok(plain(expression))).data()
 }
 
 /// Writes are planned by us; one that arrives here has gone around that.

@@ -23,11 +23,23 @@ const MAP_ENTRIES: &str = "key_value";
 /// The most digits an Iceberg decimal has.
 const DECIMAL_PRECISION_MAX: u8 = 38;
 
-/// The Arrow schema in which the rows of a table are read and written: one plain type per Iceberg type, and the
-/// field id of every field, nested ones too, where the Parquet writer looks for it.
+/// The Arrow schema in which the rows of a table are written: one plain type per Iceberg type, and the field id of
+/// every field, nested ones too, where the Parquet writer looks for it.
 pub fn arrow_schema(schema: &Schema) -> Result<SchemaRef> {
     let fields =
         schema.as_struct().fields().iter().map(|field| arrow_field(field)).collect::<Result<Fields>>()?;
+    Ok(Arc::new(ArrowSchema::new(fields)))
+}
+
+/// The Arrow schema in which a scan hands out rows: text and bytes as views, which DataFusion compares, groups and
+/// filters without copying them. Inside nested columns they stay plain, as DataFusion's own Parquet tables have it.
+pub(crate) fn scan_schema(schema: &Schema) -> Result<SchemaRef> {
+    let view = |field: &FieldRef| match field.data_type() {
+        DataType::Utf8 => Arc::new(field.as_ref().clone().with_data_type(DataType::Utf8View)),
+        DataType::Binary => Arc::new(field.as_ref().clone().with_data_type(DataType::BinaryView)),
+        _ => Arc::clone(field),
+    };
+    let fields: Fields = arrow_schema(schema)?.fields().iter().map(view).collect();
     Ok(Arc::new(ArrowSchema::new(fields)))
 }
 
