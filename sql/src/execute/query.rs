@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use arrow::array::StringArray;
+use arrow::compute::{CastOptions, cast_with_options};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use arrow::record_batch::RecordBatch;
 use datafusion::execution::TaskContext;
@@ -42,19 +43,27 @@ fn stream(plan: Arc<dyn ExecutionPlan>, task: Arc<TaskContext>) -> Result<Rows> 
 /// operators made of another type, which clients would read wrongly, is an error.
 fn relabel(batch: &RecordBatch, shown: &SchemaRef) -> Result<RecordBatch> {
     let mut fields = Vec::new();
-    for (field, column) in shown.fields().iter().zip(batch.columns()) {
+    let mut columns = batch.columns().to_vec();
+    for (field, column) in shown.fields().iter().zip(&mut columns) {
+        if *column.data_type() == DataType::UInt64 && *field.data_type() == DataType::Int64 {
+            let options = CastOptions { safe: false, ..CastOptions::default() };
+            *column = cast_with_options(column, &DataType::Int64, &options)
+                .map_err(|_| Error::new(SqlState::NUMERIC_VALUE_OUT_OF_RANGE, "bigint out of range"))?;
+        }
         let made = field.as_ref().clone().with_data_type(column.data_type().clone()).with_nullable(true);
         let (announced, sent) = (types::pg_type(field), types::pg_type(&made));
         if announced.oid != sent.oid {
             let (announced, sent) = (types::sql_name(field), types::sql_name(&made));
-            let message =
-                format!("types {announced} and {sent} cannot be matched in column \"{}\"", field.name());
+            let message = format!(
+                "UNION types {announced} and {sent} cannot be matched in column \"{}\"",
+                field.name()
+            );
             return Err(Error::new(SqlState::DATATYPE_MISMATCH, message).with_hint("Cast one to the other."));
         }
         fields.push(Arc::new(made));
     }
     let options = arrow::record_batch::RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
-    RecordBatch::try_new_with_options(Arc::new(Schema::new(fields)), batch.columns().to_vec(), &options)
+    RecordBatch::try_new_with_options(Arc::new(Schema::new(fields)), columns, &options)
         .map_err(|error| Error::internal(error.to_string()))
 }
 

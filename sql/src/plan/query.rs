@@ -60,9 +60,16 @@ impl QueryPlan {
     }
 }
 
-/// The same columns under other names.
+/// The same columns under other names, with the types they are shown as: what the engine counts without a sign,
+/// such as `row_number()`, is a bigint in PostgreSQL.
 pub(crate) fn renamed(schema: &Schema, names: &[String]) -> SchemaRef {
-    let field = |(field, name): (&FieldRef, &String)| Arc::new(field.as_ref().clone().with_name(name));
+    let field = |(field, name): (&FieldRef, &String)| {
+        let field = field.as_ref().clone().with_name(name);
+        Arc::new(match field.data_type() {
+            DataType::UInt64 => field.with_data_type(DataType::Int64),
+            _ => field,
+        })
+    };
     let fields: Vec<FieldRef> = schema.fields().iter().zip(names).map(field).collect();
     Arc::new(Schema::new_with_metadata(fields, schema.metadata().clone()))
 }

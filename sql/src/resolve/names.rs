@@ -126,9 +126,7 @@ impl Scope {
     pub fn look_up(&self, name: &Name) -> Result<Option<Found>> {
         check_catalog(name.catalog.as_deref())?;
         let namespaces = match &name.schema {
-            Some(schema) => {
-                vec![self.reader.namespace(LAKE, schema)?.ok_or_else(|| self.no_namespace(schema))?]
-            }
+            Some(schema) => self.reader.namespace(LAKE, schema)?.into_iter().collect(),
             None => self.path()?,
         };
         for namespace in namespaces {
