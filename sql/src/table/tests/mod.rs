@@ -81,13 +81,17 @@ impl World {
     }
 
     fn with_config(config: SessionConfig) -> World {
-        let options = StorageOptions { warehouse: WAREHOUSE.to_owned(), ..StorageOptions::default() };
+        World::at(WAREHOUSE, config)
+    }
+
+    fn at(warehouse: &str, config: SessionConfig) -> World {
+        let options = StorageOptions { warehouse: warehouse.to_owned(), ..StorageOptions::default() };
         let storage = Storage::new(options).expect("storage");
         let registry = Arc::new(StoreRegistry::new(Arc::clone(&storage)));
         let runtime =
             RuntimeEnvBuilder::new().with_object_store_registry(registry).build_arc().expect("runtime");
         let context = SessionContext::new_with_config_rt(config, runtime);
-        World { storage, env: SeededEnv::new(7), context, warehouse: WAREHOUSE.to_owned() }
+        World { storage, env: SeededEnv::new(7), context, warehouse: warehouse.to_owned() }
     }
 
     fn metadata(&self, definition: &Definition) -> TableMetadata {

@@ -70,6 +70,7 @@ async fn a_null_where_none_may_be_leaves_no_file() {
 #[derive(Debug)]
 struct Rows {
     schema: SchemaRef,
+    /// Batches of 100 rows.
     count: i64,
     end: End,
 }
@@ -103,7 +104,11 @@ impl PartitionStream for Rows {
 }
 
 fn query(definition: &Definition, end: End) -> Arc<dyn ExecutionPlan> {
-    let rows = Rows { schema: definition.rows(), count: 30, end };
+    query_of(definition, 30, end)
+}
+
+fn query_of(definition: &Definition, count: i64, end: End) -> Arc<dyn ExecutionPlan> {
+    let rows = Rows { schema: definition.rows(), count, end };
     let schema = definition.rows();
     let plan = StreamingTableExec::try_new(schema, vec![Arc::new(rows)], None, vec![], false, None);
     Arc::new(plan.expect("plan"))
@@ -221,4 +226,46 @@ async fn a_small_memory_pool_is_enough() {
     let files = world.write(&metadata, &[(0..20).map(rows).collect()]).await.expect("written");
     assert_eq!(files.iter().map(DataFile::record_count).sum::<u64>(), 80_000);
     assert!(files[0].split_offsets().is_some_and(|offsets| offsets.len() > 1), "row groups ended early");
+}
+
+/// Files so big that they are uploaded in parts, on a real disk: whole when the write succeeds, gone without a trace
+/// when it does not.
+#[tokio::test]
+async fn big_local_files_are_whole_or_gone() {
+    let folder = tempfile::tempdir().expect("folder");
+    let warehouse = format!("file://{}", folder.path().display());
+    let world = World::at(&warehouse, SessionConfig::new().with_target_partitions(2));
+    let definition = pairs()
+        .property("write.parquet.compression-codec", "uncompressed")
+        .property("write.parquet.row-group-size-bytes", "2000000");
+    let metadata = world.metadata(&definition);
+    let rows: Vec<_> = (0..30).map(|step| batch(&definition.rows(), step * 100_000, 100_000, 7)).collect();
+    let files = world.write(&metadata, std::slice::from_ref(&rows)).await.expect("written");
+    assert!(
+        files.len() == 1 && files[0].file_size_in_bytes() > 11 << 20,
+        "{} bytes",
+        files[0].file_size_in_bytes()
+    );
+    let version = world.commit(&metadata, None, files).await;
+    world.register("t", &version);
+    assert_eq!(
+        world.text("SELECT sum(id + k) FROM t").await,
+        (0..3_000_000i64).map(|id| id + id % 7).sum::<i64>().to_string()
+    );
+
+    let before = files_below(folder.path());
+    let error =
+        world.write_plan(&metadata, query_of(&definition, 40_000, End::Error)).await.expect_err("fails");
+    assert_eq!(error.sqlstate, SqlState::DIVISION_BY_ZERO);
+    assert_eq!(files_below(folder.path()), before);
+}
+
+fn files_below(folder: &std::path::Path) -> Vec<std::path::PathBuf> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).expect("folder") {
+        let path = entry.expect("entry").path();
+        if path.is_dir() { found.extend(files_below(&path)) } else { found.push(path) }
+    }
+    found.sort();
+    found
 }
