@@ -21,6 +21,7 @@ use datafusion::logical_expr::{
 use datafusion::sql::sqlparser::ast::BinaryOperator;
 use datafusion_functions_json::udfs;
 
+use super::row_function::RowFunction;
 use crate::error::Error;
 use crate::sqlstate::SqlState;
 use crate::types;
@@ -86,6 +87,7 @@ impl ExprPlanner for JsonOperators {
                 Some(path) => path,
                 None => return plan_err!("the path of {} must be a text such as '{{a,b,0}}'", expr.op),
             },
+            BinaryOperator::AtArrow | BinaryOperator::ArrowAt => return contains(expr, schema),
             _ => return Ok(PlannerResult::Original(expr)),
         };
         let left_type = expr.left.get_type(schema)?;
@@ -94,6 +96,43 @@ impl ExprPlanner for JsonOperators {
             _ => read_text(expr.left, path, as_text),
         };
         Ok(PlannerResult::Planned(planned))
+    }
+}
+
+/// `@>` and `<@` of two JSON texts; of lists they are the engine's.
+fn contains(expr: RawBinaryExpr, schema: &DFSchema) -> Result<PlannerResult<RawBinaryExpr>> {
+    let texts = expr.left.get_type(schema)?.is_string() && expr.right.get_type(schema)?.is_string();
+    if !texts {
+        return Ok(PlannerResult::Original(expr));
+    }
+    let arguments = match expr.op {
+        BinaryOperator::AtArrow => vec![expr.left, expr.right],
+        _ => vec![expr.right, expr.left],
+    };
+    let function = RowFunction::new(&super::text::JSON_CONTAINED, None);
+    let function = Arc::new(ScalarUDF::new_from_impl(function));
+    Ok(PlannerResult::Planned(Expr::ScalarFunction(ScalarFunction::new_udf(function, arguments))))
+}
+
+/// Whether the first JSON text contains the second: objects by their members, arrays by their elements, an array a
+/// scalar that is among its elements.
+pub fn json_contained(outer: &str, inner: &str) -> crate::Result<bool> {
+    let read = |text: &str| serde_json::from_str::<serde_json::Value>(text).map_err(|error| not_json(&error));
+    Ok(contained(&read(outer)?, &read(inner)?, true))
+}
+
+fn contained(outer: &serde_json::Value, inner: &serde_json::Value, top: bool) -> bool {
+    use serde_json::Value::{Array, Number, Object};
+    match (outer, inner) {
+        (Object(outer), Object(inner)) => inner
+            .iter()
+            .all(|(key, inner)| outer.get(key).is_some_and(|outer| contained(outer, inner, false))),
+        (Array(outer), Array(inner)) => {
+            inner.iter().all(|inner| outer.iter().any(|outer| contained(outer, inner, false)))
+        }
+        (Array(outer), scalar) if top && !scalar.is_object() => outer.contains(scalar),
+        (Number(outer), Number(inner)) => outer.as_f64() == inner.as_f64(),
+        (outer, inner) => outer == inner,
     }
 }
 
@@ -181,11 +220,13 @@ impl ScalarUDFImpl for ToJsonText {
 fn check_json(text: &str) -> crate::Result<()> {
     match serde_json::from_str::<serde::de::IgnoredAny>(text) {
         Ok(_) => Ok(()),
-        Err(error) => {
-            Err(Error::new(SqlState::INVALID_TEXT_REPRESENTATION, "invalid input syntax for type json")
-                .with_detail(format!("The text is not JSON: {error}.")))
-        }
+        Err(error) => Err(not_json(&error)),
     }
+}
+
+fn not_json(error: &serde_json::Error) -> Error {
+    Error::new(SqlState::INVALID_TEXT_REPRESENTATION, "invalid input syntax for type json")
+        .with_detail(format!("The text is not JSON: {error}."))
 }
 
 /// The elements of a JSON array, each as JSON text, or as the text of a string; None for what is no array.

@@ -9,12 +9,15 @@ mod casts;
 mod column_comment;
 mod json;
 mod lookups;
+mod numbers;
 mod privileges;
 mod row_function;
 mod session;
 mod single_value;
 mod sizes;
 mod text;
+mod to_char;
+mod to_json;
 mod unnest;
 mod uuid;
 
@@ -39,6 +42,9 @@ pub fn register(state: &mut SessionState) -> Result<()> {
     registry.register_udaf(Arc::new(single_value::single_value()))?;
     registry.register_udf(Arc::new(single_value::single_row()))?;
     registry.register_udf(Arc::new(single_value::list_or_empty()))?;
+    registry.register_udf(Arc::new(to_char::to_char()))?;
+    numbers::register(registry)?;
+    to_json::register(registry)?;
     json::register(registry)?;
     bytea::register(registry)?;
     uuid::register(registry)

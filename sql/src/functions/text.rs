@@ -60,6 +60,12 @@ pub const DEFINITIONS: &[Definition] = &[
     Definition::pure("pg_ts_template_is_visible", &[&[Int]], Bool, yes),
 ];
 
+/// What `@>` of two JSON texts is planned as.
+pub static JSON_CONTAINED: Definition =
+    Definition::pure("json_contained", &[&[Text, Text]], Bool, |arguments| {
+        Ok(super::json::json_contained(text(&arguments[0]), text(&arguments[1]))?.into())
+    });
+
 /// The argument as text; the engine has coerced it before.
 pub fn text(value: &Value) -> &str {
     if let Value::Text(text) = value { text } else { "" }

@@ -63,6 +63,11 @@ async fn psql_completes() {
 }
 
 #[tokio::test]
+async fn functions_answer_as_postgresql() {
+    check_script("functions.txt").await;
+}
+
+#[tokio::test]
 async fn other_queries() {
     check_script("queries.txt").await;
 }

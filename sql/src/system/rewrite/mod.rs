@@ -5,11 +5,13 @@
 //! idioms.rs      whole fragments that clients send, about kinds of objects that do not exist here
 //! casts.rs       x::regclass, x::oid, x::"char", pg_catalog.int4, json, uuid, varchar(n), timestamp
 //! operators.rs   OPERATOR(pg_catalog.~), COLLATE, pg_catalog.f(x), current_schema
+//! calls.rs       functions under another name or in another shape, EXISTS as a value
 //! subqueries.rs  ARRAY(SELECT …), scalar subqueries that are not aggregates
 //! tables.rs      unnest and other functions in the FROM clause
 //! ```
 
 mod build;
+mod calls;
 mod casts;
 mod idioms;
 mod operators;
@@ -45,6 +47,7 @@ impl VisitorMut for Rewriter {
 
     fn pre_visit_select(&mut self, select: &mut Select) -> ControlFlow<()> {
         keep_names(select);
+        calls::rewrite_projection(select);
         ControlFlow::Continue(())
     }
 
@@ -59,6 +62,7 @@ impl VisitorMut for Rewriter {
             idioms::rewrite(expr);
         }
         operators::rewrite(expr);
+        calls::rewrite(expr);
         if let Expr::AnyOp { right, .. } | Expr::AllOp { right, .. } = expr {
             self.sets.insert(address(right));
         } else if !self.sets.remove(&address(expr)) {
@@ -89,7 +93,7 @@ fn keep_names(select: &mut Select) {
         let SelectItem::UnnamedExpr(expr) = item else { continue };
         let alias = casts::output_name(expr)
             .or_else(|| subqueries::output_name(expr))
-            .or_else(|| operators::output_name(expr));
+            .or_else(|| calls::output_name(expr));
         if let Some(alias) = alias {
             *item = SelectItem::ExprWithAlias { expr: expr.clone(), alias };
         }

@@ -1,10 +1,7 @@
 //! PostgreSQL's long forms of operators and functions, as its own clients write them so that no user's object can
 //! come between: `OPERATOR(pg_catalog.~)`, `COLLATE pg_catalog.default`, `pg_catalog.lower(x)`.
 
-use datafusion::sql::sqlparser::ast::{
-    AccessExpr, Array, BinaryOperator, Expr, Function, FunctionArg, FunctionArgExpr, Ident, ObjectName,
-    TableAlias, TableAliasColumnDef, TableFactor,
-};
+use datafusion::sql::sqlparser::ast::{AccessExpr, Array, BinaryOperator, Expr, ObjectName};
 
 use super::build;
 
@@ -25,7 +22,15 @@ pub fn rewrite(expr: &mut Expr) {
             }
             simplify_pattern(expr);
         }
-        Expr::Function(function) => strip_schema(function),
+        Expr::Function(function) => strip(&mut function.name),
+        // The engine takes such a pattern for a regular expression.
+        Expr::SimilarTo { negated, expr: value, pattern, escape_char: None } => {
+            if let Some(regex) = build::as_string(pattern).map(similar_to_regex) {
+                let op =
+                    if *negated { BinaryOperator::PGRegexNotMatch } else { BinaryOperator::PGRegexMatch };
+                *expr = Expr::BinaryOp { left: value.clone(), op, right: Box::new(build::string(&regex)) };
+            }
+        }
         // `(s).field`, where `s` is a struct.
         Expr::CompoundFieldAccess { access_chain, .. } => access_chain.iter_mut().for_each(name_field),
         Expr::AnyOp { right, .. } | Expr::AllOp { right, .. } => {
@@ -113,33 +118,23 @@ fn is_plain(text: &str) -> bool {
     !text.is_empty() && text.chars().all(|character| character.is_alphanumeric() || "_- ".contains(character))
 }
 
-/// Functions live in one flat space here; PostgreSQL's are all in `pg_catalog`.
-fn strip_schema(function: &mut Function) {
-    strip(&mut function.name);
-    if let [part] = &function.name.0[..]
-        && let Some(name) = part.as_ident()
-        && let Some(other) = other_name(&name.value.to_ascii_lowercase())
-    {
-        function.name = ObjectName::from(vec![Ident::new(other)]);
+/// A pattern of SIMILAR TO is a regular expression of the whole text, with `%` and `_` as in LIKE.
+fn similar_to_regex(pattern: &str) -> String {
+    let mut regex = String::from("^(?:");
+    let mut characters = pattern.chars();
+    while let Some(character) = characters.next() {
+        match character {
+            '%' => regex.push_str(".*"),
+            '_' => regex.push('.'),
+            '.' | '^' | '$' => regex.extend(['\\', character]),
+            '\\' => regex.extend(std::iter::once('\\').chain(characters.next())),
+            other => regex.push(other),
+        }
     }
+    regex + ")$"
 }
 
-/// What PostgreSQL calls a column that is a function under its own name.
-pub fn output_name(expr: &Expr) -> Option<Ident> {
-    let Expr::Function(function) = expr else { return None };
-    let name = build::builtin_name(&function.name)?;
-    other_name(&name.value.to_ascii_lowercase()).map(|_| name.clone())
-}
-
-/// The engine's name of a function that it has under another.
-fn other_name(name: &str) -> Option<&'static str> {
-    Some(match name {
-        "json_array_length" | "jsonb_array_length" => "json_length",
-        "jsonb_object_keys" => "json_object_keys",
-        _ => return None,
-    })
-}
-
+/// Functions live in one flat space here; PostgreSQL's are all in `pg_catalog`.
 pub fn strip(name: &mut ObjectName) {
     if name.0.len() == 2 {
         if let Some(bare) = build::builtin_name(name).cloned() {

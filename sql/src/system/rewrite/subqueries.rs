@@ -104,19 +104,28 @@ fn guarded(condition: Option<Expr>, value: Expr) -> Expr {
 
 /// Whether the query gives rows of a FROM clause as they are: one column, not grouped, distinct or aggregated.
 fn is_rows(query: &Query) -> bool {
+    let column = match plain_select(query).map(|select| &select.projection[..]) {
+        Some([SelectItem::UnnamedExpr(column) | SelectItem::ExprWithAlias { expr: column, .. }]) => column,
+        _ => return false,
+    };
+    is_ungrouped(query)
+        && plain_select(query).is_some_and(|select| select.distinct.is_none())
+        && !has_aggregate(column)
+}
+
+/// Whether there is one row for each row of the FROM clause that the WHERE clause lets through, duplicates aside.
+pub fn is_ungrouped(query: &Query) -> bool {
     let Some(select) = plain_select(query) else { return false };
     let ungrouped = matches!(&select.group_by, GroupByExpr::Expressions(by, modifiers)
         if by.is_empty() && modifiers.is_empty());
-    let plain = query.with.is_none()
-        && select.distinct.is_none()
-        && select.having.is_none()
-        && select.qualify.is_none()
-        && !select.from.is_empty();
-    let column = match &select.projection[..] {
-        [SelectItem::UnnamedExpr(column) | SelectItem::ExprWithAlias { expr: column, .. }] => column,
-        _ => return false,
-    };
-    ungrouped && plain && !has_aggregate(column)
+    let aggregated = select.projection.iter().any(|item| match item {
+        SelectItem::UnnamedExpr(column) | SelectItem::ExprWithAlias { expr: column, .. } => {
+            has_aggregate(column)
+        }
+        _ => false,
+    });
+    let plain = select.having.is_none() && select.qualify.is_none() && !select.from.is_empty();
+    query.with.is_none() && ungrouped && plain && !aggregated
 }
 
 fn plain_select(query: &Query) -> Option<&Select> {

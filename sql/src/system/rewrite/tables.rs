@@ -16,8 +16,9 @@ pub fn rewrite(factor: &mut TableFactor) {
     match factor {
         // PostgreSQL has it as a view and as a function; here it is a table.
         TableFactor::Table { name, args: args @ Some(_), .. } if is_timezone_names(name) => *args = None,
-        TableFactor::Table { name, args: Some(_), .. } | TableFactor::Function { name, .. } => {
+        TableFactor::Table { name, args: Some(_), alias, .. } | TableFactor::Function { name, alias, .. } => {
             operators::strip(name);
+            name_series(name, alias);
         }
         _ => {}
     }
@@ -28,7 +29,7 @@ fn is_timezone_names(name: &ObjectName) -> bool {
 }
 
 /// What the rows of a function are called, and the scalar function that gives them as a list.
-fn row_function(name: &str) -> Option<(&'static str, Option<&'static str>)> {
+pub fn row_function(name: &str) -> Option<(&'static str, Option<&'static str>)> {
     Some(match name {
         "unnest" => ("unnest", None),
         "json_array_elements" | "jsonb_array_elements" => ("value", Some("json_elements")),
@@ -85,6 +86,15 @@ fn name_element(alias: &mut Option<TableAlias>, column: &str) {
     });
     if alias.columns.is_empty() {
         alias.columns.push(TableAliasColumnDef { name: alias.name.clone(), data_type: None });
+    }
+}
+
+/// As for a list, the column of a series has the name that the relation is given.
+fn name_series(name: &ObjectName, alias: &mut Option<TableAlias>) {
+    let is_series =
+        build::builtin_name(name).is_some_and(|name| name.value.eq_ignore_ascii_case("generate_series"));
+    if is_series {
+        name_element(alias, "generate_series");
     }
 }
 

@@ -29,7 +29,7 @@ fn long_forms_become_short() {
     check_expression("pg_catalog.count(*) > information_schema.f()", "count(*) > f()");
     check_expression("mine.lower(a)", "mine.lower(a)");
     check_expression("s = current_schema", "s = current_schema()");
-    check("SELECT 1 FROM pg_catalog.generate_series(1, 2) g", "SELECT 1 FROM generate_series(1, 2) g");
+    check("SELECT 1 FROM pg_catalog.generate_series(1, 2) g", "SELECT 1 FROM generate_series(1, 2) g (g)");
     check("SELECT 1 FROM pg_catalog.pg_timezone_names()", "SELECT 1 FROM pg_catalog.pg_timezone_names");
 }
 
@@ -49,6 +49,26 @@ fn lists_and_structs_are_spelled_for_the_engine() {
     check(
         "SELECT 1 FROM t, UNNEST(t.a.b) AS x, UNNEST(x.c) AS y",
         "SELECT 1 FROM t, UNNEST(t.a['b']) AS x (x), UNNEST(x.x['c']) AS y (y)",
+    );
+}
+
+#[test]
+fn functions_go_by_the_names_of_the_engine() {
+    check(
+        "SELECT ceiling(a), mod(a, b + 1) FROM t",
+        "SELECT ceil(a) AS \"ceiling\", ((a) % (b + 1)) AS \"mod\" FROM t",
+    );
+    check(
+        "SELECT json_agg(a ORDER BY b) FROM t",
+        "SELECT to_json(array_agg(a ORDER BY b)) AS \"json_agg\" FROM t",
+    );
+    check_expression("to_date(a, 'DD.MM.YYYY') = b", "to_date(a, '%d.%m.%Y') = b");
+    check_expression("to_date(a, '%d') = b", "to_date(a, '%d') = b");
+    check_expression("a SIMILAR TO 'x_(a|b)%.'", "a ~ '^(?:x.(a|b).*\\.)$'");
+    check("SELECT generate_series(1, 2)", "SELECT unnest(generate_series(1, 2)) AS \"generate_series\"");
+    check(
+        "SELECT EXISTS (SELECT d.x FROM d WHERE d.k = a.k ORDER BY 1) FROM a",
+        "SELECT (SELECT count(true) FROM d WHERE d.k = a.k) > 0 AS \"exists\" FROM a",
     );
 }
 

@@ -1,0 +1,188 @@
+//! Functions that the engine has under another name or in another shape: `ceiling`, `mod`, `json_agg`, the patterns of
+//! `to_date`, functions that give rows in a SELECT list, and EXISTS as a value.
+
+use datafusion::sql::sqlparser::ast::{
+    BinaryOperator, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, ObjectName,
+    Query, Select, SelectItem, SetExpr, Value,
+};
+
+use super::{build, subqueries, tables};
+
+/// Rewrites one call.
+pub fn rewrite(expr: &mut Expr) {
+    let Expr::Function(function) = expr else { return };
+    let Some(name) = bare_name(function) else { return };
+    if let Some(other) = other_name(&name) {
+        rename(function, other);
+        return;
+    }
+    match name.as_str() {
+        "json_agg" | "jsonb_agg" => {
+            rename(function, "array_agg");
+            *expr = build::call("to_json", vec![expr.clone()]);
+        }
+        "mod" => {
+            if let [left, right] = &mut plain_arguments(function)[..] {
+                let operator = Expr::BinaryOp {
+                    left: Box::new(Expr::Nested(Box::new(left.clone()))),
+                    op: BinaryOperator::Modulo,
+                    right: Box::new(Expr::Nested(Box::new(right.clone()))),
+                };
+                *expr = Expr::Nested(Box::new(operator));
+            }
+        }
+        "gen_random_uuid" => *expr = build::call("to_uuid", vec![build::call("uuid", Vec::new())]),
+        "to_date" | "to_timestamp" => {
+            if let [_, pattern] = &mut plain_arguments(function)[..]
+                && let Some(translated) = build::as_string(pattern).and_then(read_pattern)
+            {
+                **pattern = build::string(&translated);
+            }
+        }
+        _ => {}
+    }
+}
+
+/// The function's name in lower case, if it has no schema.
+fn bare_name(function: &Function) -> Option<String> {
+    let [part] = &function.name.0[..] else { return None };
+    Some(part.as_ident()?.value.to_ascii_lowercase())
+}
+
+fn rename(function: &mut Function, name: &str) {
+    function.name = ObjectName::from(vec![Ident::new(name)]);
+}
+
+/// The engine's name of a function that it has under another.
+fn other_name(name: &str) -> Option<&'static str> {
+    Some(match name {
+        "ceiling" => "ceil",
+        "sign" => "signum",
+        "every" => "bool_and",
+        "variance" => "var_samp",
+        "clock_timestamp" | "statement_timestamp" | "transaction_timestamp" => "now",
+        "json_array_length" | "jsonb_array_length" => "json_length",
+        "jsonb_object_keys" => "json_object_keys",
+        "json_extract_path" | "jsonb_extract_path" => "json_get_json",
+        "json_extract_path_text" | "jsonb_extract_path_text" => "json_as_text",
+        _ => return None,
+    })
+}
+
+fn plain_arguments(function: &mut Function) -> Vec<&mut Expr> {
+    let FunctionArguments::List(list) = &mut function.args else { return Vec::new() };
+    let mut plain = Vec::new();
+    for argument in &mut list.args {
+        if let FunctionArg::Unnamed(FunctionArgExpr::Expr(expr)) = argument {
+            plain.push(expr);
+        }
+    }
+    plain
+}
+
+/// What PostgreSQL calls a column that is such a call.
+pub fn output_name(expr: &Expr) -> Option<Ident> {
+    match expr {
+        Expr::Exists { .. } => Some(Ident::with_quote('"', "exists")),
+        Expr::Function(function) => {
+            let name = build::builtin_name(&function.name)?;
+            let lower = name.value.to_ascii_lowercase();
+            let rewritten = other_name(&lower).is_some()
+                || tables::row_function(&lower).is_some()
+                || ["json_agg", "jsonb_agg", "mod", "gen_random_uuid", "generate_series"]
+                    .contains(&lower.as_str());
+            rewritten.then(|| Ident::with_quote('"', lower))
+        }
+        _ => None,
+    }
+}
+
+/// PostgreSQL's pattern of a date or time to be read, in the engine's words; None when it is in those already.
+fn read_pattern(pattern: &str) -> Option<String> {
+    const FIELDS: [(&str, &str); 18] = [
+        ("YYYY", "%Y"),
+        ("YY", "%y"),
+        ("MONTH", "%B"),
+        ("MON", "%b"),
+        ("MM", "%m"),
+        ("MI", "%M"),
+        ("MS", "%3f"),
+        ("US", "%6f"),
+        ("DDD", "%j"),
+        ("DD", "%d"),
+        ("DAY", "%A"),
+        ("DY", "%a"),
+        ("HH24", "%H"),
+        ("HH12", "%I"),
+        ("HH", "%I"),
+        ("SS", "%S"),
+        ("AM", "%p"),
+        ("PM", "%p"),
+    ];
+    if pattern.contains('%') {
+        return None;
+    }
+    let (mut translated, mut rest) = (String::new(), pattern);
+    while let Some(first) = rest.chars().next() {
+        let starts =
+            |name: &str| rest.get(..name.len()).is_some_and(|prefix| prefix.eq_ignore_ascii_case(name));
+        match FIELDS.iter().find(|(name, _)| starts(name)) {
+            Some((name, field)) => {
+                translated.push_str(field);
+                rest = &rest[name.len()..];
+            }
+            None => {
+                translated.push(first);
+                rest = &rest[first.len_utf8()..];
+            }
+        }
+    }
+    Some(translated)
+}
+
+/// Rewrites what stands in a SELECT list only: functions that give a row per value, and EXISTS as a value.
+pub fn rewrite_projection(select: &mut Select) {
+    for item in &mut select.projection {
+        let (SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. }) = item else { continue };
+        rows_of_function(expr);
+        exists_as_value(expr);
+    }
+}
+
+fn rows_of_function(expr: &mut Expr) {
+    let Expr::Function(function) = expr else { return };
+    let Some(name) = build::builtin_name(&function.name).map(|name| name.value.to_ascii_lowercase()) else {
+        return;
+    };
+    let list_function = match (name.as_str(), tables::row_function(&name)) {
+        ("generate_series", _) => "generate_series",
+        (_, Some((_, Some(list_function)))) => list_function,
+        _ => return,
+    };
+    rename(function, list_function);
+    *expr = build::call("unnest", vec![expr.clone()]);
+}
+
+/// The engine knows EXISTS in conditions only; as a value it is a count.
+fn exists_as_value(expr: &mut Expr) {
+    let Expr::Exists { subquery, negated } = expr else { return };
+    let op = if *negated { BinaryOperator::Eq } else { BinaryOperator::Gt };
+    let mut query = subquery.as_ref().clone();
+    let count = build::call("count", vec![build::value(Value::Boolean(true))]);
+    if !count_instead(&mut query, count) {
+        return;
+    }
+    let (count, none) = (build::subquery(query), build::number("0"));
+    *expr = Expr::BinaryOp { left: Box::new(count), op, right: Box::new(none) };
+}
+
+/// Makes the query count its rows; false when it does not give rows as they are.
+fn count_instead(query: &mut Query, count: Expr) -> bool {
+    if !subqueries::is_ungrouped(query) || query.limit_clause.is_some() || query.fetch.is_some() {
+        return false;
+    }
+    let SetExpr::Select(select) = query.body.as_mut() else { return false };
+    select.projection = vec![SelectItem::UnnamedExpr(count)];
+    query.order_by = None;
+    true
+}
