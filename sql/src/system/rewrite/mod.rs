@@ -93,7 +93,8 @@ fn keep_names(select: &mut Select) {
         let SelectItem::UnnamedExpr(expr) = item else { continue };
         let alias = casts::output_name(expr)
             .or_else(|| subqueries::output_name(expr))
-            .or_else(|| calls::output_name(expr));
+            .or_else(|| calls::output_name(expr))
+            .or_else(|| operators::output_name(expr));
         if let Some(alias) = alias {
             *item = SelectItem::ExprWithAlias { expr: expr.clone(), alias };
         }

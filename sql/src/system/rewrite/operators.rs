@@ -1,7 +1,7 @@
 //! PostgreSQL's long forms of operators and functions, as its own clients write them so that no user's object can
 //! come between: `OPERATOR(pg_catalog.~)`, `COLLATE pg_catalog.default`, `pg_catalog.lower(x)`.
 
-use datafusion::sql::sqlparser::ast::{AccessExpr, Array, BinaryOperator, Expr, ObjectName};
+use datafusion::sql::sqlparser::ast::{AccessExpr, Array, BinaryOperator, Expr, Ident, ObjectName};
 
 use super::build;
 
@@ -23,14 +23,6 @@ pub fn rewrite(expr: &mut Expr) {
             simplify_pattern(expr);
         }
         Expr::Function(function) => strip(&mut function.name),
-        // The engine takes such a pattern for a regular expression.
-        Expr::SimilarTo { negated, expr: value, pattern, escape_char: None } => {
-            if let Some(regex) = build::as_string(pattern).map(similar_to_regex) {
-                let op =
-                    if *negated { BinaryOperator::PGRegexNotMatch } else { BinaryOperator::PGRegexMatch };
-                *expr = Expr::BinaryOp { left: value.clone(), op, right: Box::new(build::string(&regex)) };
-            }
-        }
         // `(s).field`, where `s` is a struct.
         Expr::CompoundFieldAccess { access_chain, .. } => access_chain.iter_mut().for_each(name_field),
         Expr::AnyOp { right, .. } | Expr::AllOp { right, .. } => {
@@ -42,6 +34,15 @@ pub fn rewrite(expr: &mut Expr) {
             *expr = build::call(&name.value.to_ascii_lowercase(), Vec::new());
         }
         _ => {}
+    }
+}
+
+/// What PostgreSQL calls a column that is a field of a struct: `(s).field`.
+pub fn output_name(expr: &Expr) -> Option<Ident> {
+    let Expr::CompoundFieldAccess { access_chain, .. } = expr else { return None };
+    match access_chain.last() {
+        Some(AccessExpr::Dot(Expr::Identifier(name))) => Some(name.clone()),
+        _ => None,
     }
 }
 
@@ -116,22 +117,6 @@ fn simplify_pattern(expr: &mut Expr) {
 /// No character of it means anything in a pattern.
 fn is_plain(text: &str) -> bool {
     !text.is_empty() && text.chars().all(|character| character.is_alphanumeric() || "_- ".contains(character))
-}
-
-/// A pattern of SIMILAR TO is a regular expression of the whole text, with `%` and `_` as in LIKE.
-fn similar_to_regex(pattern: &str) -> String {
-    let mut regex = String::from("^(?:");
-    let mut characters = pattern.chars();
-    while let Some(character) = characters.next() {
-        match character {
-            '%' => regex.push_str(".*"),
-            '_' => regex.push('.'),
-            '.' | '^' | '$' => regex.extend(['\\', character]),
-            '\\' => regex.extend(std::iter::once('\\').chain(characters.next())),
-            other => regex.push(other),
-        }
-    }
-    regex + ")$"
 }
 
 /// Functions live in one flat space here; PostgreSQL's are all in `pg_catalog`.
