@@ -157,7 +157,6 @@ async def asyncpg_all():
         async for _ in connection.cursor("SELECT value FROM generate_series(1, 250) AS g(value)", prefetch=100):
             count += 1
         check("asyncpg cursor in portions", count, 250)
-    check("asyncpg list", await connection.fetchval("SELECT ARRAY[1, 2, NULL]::bigint[]"), [1, 2, None])
     await connection.close()
 
 
