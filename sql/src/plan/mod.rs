@@ -17,8 +17,8 @@ use std::sync::Arc;
 
 use arrow::array::ArrayRef;
 use arrow::datatypes::{DataType, SchemaRef};
-use datafusion::execution::SessionState;
-use datafusion::logical_expr::LogicalPlan;
+use datafusion::execution::{FunctionRegistry, SessionState};
+use datafusion::logical_expr::{LogicalPlan, ScalarUDF};
 use tarn_catalog::{Catalog, LAKE, Transaction};
 
 pub(crate) use arguments::Arguments;
@@ -65,6 +65,7 @@ impl Context {
         state.config_mut().options_mut().execution.time_zone = Some(settings.time_zone());
         state.execution_props_mut().query_execution_start_time = now(&engine);
         functions::register_for_statement(&mut state, &system).map_err(engine_error)?;
+        configure_functions(&mut state)?;
         Ok(Context { engine, state, scope, stop: Stop::default(), system })
     }
 
@@ -76,6 +77,17 @@ impl Context {
     pub fn catalog(&self) -> &Arc<Catalog> {
         self.engine.catalog()
     }
+}
+
+/// Functions that follow a setting, such as `now()` the time zone, are told what it is.
+fn configure_functions(state: &mut SessionState) -> Result<()> {
+    let options = Arc::clone(state.config_options());
+    let follow = |function: &Arc<ScalarUDF>| function.inner().with_updated_config(&options);
+    let updated: Vec<ScalarUDF> = state.scalar_functions().values().filter_map(follow).collect();
+    for function in updated {
+        state.register_udf(Arc::new(function)).map_err(engine_error)?;
+    }
+    Ok(())
 }
 
 /// One time for all of a statement, from the one clock.

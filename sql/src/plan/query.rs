@@ -8,6 +8,7 @@ use arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef};
 use datafusion::catalog::{TableFunctionArgs, TableProvider};
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::metadata::ScalarAndMetadata;
+use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::common::{
     DFSchema, ParamValues, Result as EngineResult, ScalarValue, TableReference, plan_datafusion_err,
 };
@@ -187,16 +188,37 @@ pub(crate) fn bind(plan: LogicalPlan, parameters: &[ArrayRef]) -> Result<Logical
     plan.replace_params_with_values(&ParamValues::List(values)).map_err(engine_error)
 }
 
-/// The types of all parameters: those given, then those found by the planner, then text.
+/// The types of all parameters: those given, those found by the planner, those that a cast names, and text.
 pub(crate) fn parameter_types(plan: &LogicalPlan, given: &[Option<DataType>]) -> Result<Vec<DataType>> {
     let found = plan.get_parameter_types().map_err(engine_error)?;
+    let cast = cast_types(plan).map_err(engine_error)?;
     let number = |id: &str| id.trim_start_matches('$').parse::<usize>().ok();
     let count = found.keys().filter_map(|id| number(id)).max().unwrap_or(0).max(given.len());
     let data_type = |place: usize| {
+        let id = format!("${}", place + 1);
         let given = given.get(place).cloned().flatten();
-        given.or_else(|| found.get(&format!("${}", place + 1)).cloned().flatten()).unwrap_or(DataType::Utf8)
+        let found = given.or_else(|| found.get(&id).cloned().flatten());
+        found.or_else(|| cast.get(&id).cloned()).unwrap_or(DataType::Utf8)
     };
     Ok((0..count).map(data_type).collect())
+}
+
+/// `$1::bigint` says what the parameter is.
+fn cast_types(plan: &LogicalPlan) -> EngineResult<HashMap<String, DataType>> {
+    let mut types = HashMap::new();
+    plan.apply_with_subqueries(|plan| {
+        plan.apply_expressions(|expression| {
+            expression.apply(|expression| {
+                if let Expr::Cast(cast) = expression
+                    && let Expr::Placeholder(placeholder) = cast.expr.as_ref()
+                {
+                    types.entry(placeholder.id.clone()).or_insert_with(|| cast.field.data_type().clone());
+                }
+                Ok(TreeNodeRecursion::Continue)
+            })
+        })
+    })?;
+    Ok(types)
 }
 
 /// The planner's view of the world: the relations of one statement, and the functions.

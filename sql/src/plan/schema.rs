@@ -99,11 +99,11 @@ pub(super) fn partition_spec(terms: &[PartitionTerm], schema: &Schema) -> Result
     Ok(builder.build())
 }
 
-/// The names that Iceberg's Java library gives.
+/// The names that Iceberg's Java library gives, as far as Avro allows them: manifests have a field of this name.
 fn partition_name(term: &PartitionTerm) -> String {
-    let column = &term.column;
+    let column = avro_name(&term.column);
     match term.transform {
-        Transform::Identity => column.clone(),
+        Transform::Identity => column,
         Transform::Bucket(_) => format!("{column}_bucket"),
         Transform::Truncate(_) => format!("{column}_trunc"),
         Transform::Year => format!("{column}_year"),
@@ -111,5 +111,35 @@ fn partition_name(term: &PartitionTerm) -> String {
         Transform::Day => format!("{column}_day"),
         Transform::Hour => format!("{column}_hour"),
         Transform::Void | Transform::Unknown => format!("{column}_null"),
+    }
+}
+
+/// A name of letters, digits and underscores that does not begin with a digit (Avro 1.11, "Names"); any other
+/// character is written as `_x` and its code point, as Iceberg's Java library does.
+fn avro_name(name: &str) -> String {
+    let mut safe = String::new();
+    for (place, character) in name.chars().enumerate() {
+        match character {
+            'a'..='z' | 'A'..='Z' | '_' => safe.push(character),
+            '0'..='9' if place > 0 => safe.push(character),
+            '0'..='9' => safe.extend(['_', character]),
+            other => safe.push_str(&format!("_x{:X}", u32::from(other))),
+        }
+    }
+    safe
+}
+
+#[cfg(test)]
+mod tests {
+    use super::avro_name;
+
+    #[test]
+    fn partition_names_are_names_to_avro() {
+        let check = |name: &str, expect: &str| assert_eq!(avro_name(name), expect);
+        check("sale_day2", "sale_day2");
+        check("sale day", "sale_x20day");
+        check("1st", "_1st");
+        check("a.b", "a_x2Eb");
+        check("\u{e9}", "_xE9");
     }
 }

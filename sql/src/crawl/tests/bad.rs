@@ -113,6 +113,6 @@ async fn wrong_requests_are_refused() {
     let state = lake.context.state();
     let error =
         crawl(request, &lake.principal(), &lake.catalog, &state).await.expect_err("the name is reserved");
-    assert_eq!(error.sqlstate, SqlState::INVALID_NAME);
+    assert_eq!(error.sqlstate, SqlState::RESERVED_NAME);
     assert_eq!(lake.sequence(), Lake::new().sequence());
 }
