@@ -96,5 +96,5 @@ step drivers "$conformance" with-server conformance/clients/drivers/run.sh
 step pyiceberg "$conformance" with-server conformance/clients/pyiceberg/run.sh
 step s3 conformance/clients/s3/run.sh "$target/debug/tarn"
 step faults "$conformance" faults --kills "$kills"
-step demo "$conformance" demo --exit
+step demo "$conformance" demo --exit --folder "$logs/demo"
 finish
