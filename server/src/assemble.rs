@@ -308,9 +308,11 @@ fn remove_old_spills(settings: &Settings) {
     }
 }
 
+/// Two threads more than there are processors: an operator that computes for long without a pause holds its thread,
+/// and somebody must be free to tell it to stop.
 fn statement_runtime() -> Result<Runtime, StartError> {
     tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(processors())
+        .worker_threads(processors() + 2)
         .thread_name("statement")
         .thread_stack_size(STATEMENT_STACK_BYTES)
         .enable_all()

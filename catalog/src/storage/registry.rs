@@ -200,13 +200,12 @@ fn failed(action: &str, file: &Checked, error: object_store::Error) -> Error {
         }
         _ => ErrorKind::Storage,
     };
-    let error = match (action, kind) {
+    match (action, kind) {
         (_, ErrorKind::Denied) => {
             Error::new(kind, format!("the object store refused to {action} \"{file}\""))
                 .with_hint("Check the server's credentials and what the store lets them do.")
         }
         _ => Error::new(kind, format!("cannot {action} \"{file}\"")),
     }
-    .with_source(error);
-    error
+    .with_source(error)
 }

@@ -38,12 +38,17 @@ pub(super) fn assign(
     call.cast_to(column.data_type(), schema)
 }
 
-fn mismatch(from: &Field, column: &Field) -> DataFusionError {
+pub(super) fn mismatch(from: &Field, column: &Field) -> DataFusionError {
     let (is, want) = (types::sql_name(from), types::sql_name(column));
     let message = format!("column \"{}\" is of type {want} but expression is of type {is}", column.name());
     let error = Error::new(SqlState::DATATYPE_MISMATCH, message)
         .with_hint("You will need to rewrite or cast the expression.");
     DataFusionError::External(Box::new(error))
+}
+
+/// Whether a number may stand for a value of the type.
+pub(super) fn takes_numbers(data_type: &DataType) -> bool {
+    family(data_type) == Family::Number || is_text(data_type)
 }
 
 fn is_text(data_type: &DataType) -> bool {

@@ -11,6 +11,7 @@ mod normalize;
 mod overflow;
 mod query;
 mod schema;
+mod values;
 mod write;
 
 use std::sync::Arc;

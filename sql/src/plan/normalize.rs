@@ -98,15 +98,21 @@ fn order_of_distinct(query: &mut Query) {
 /// `a ^ b` is `power(a, b)`.
 fn power(expression: &mut Expr) {
     let taken = std::mem::replace(expression, Expr::Identifier(Ident::new("taken")));
-    let Expr::BinaryOp { left, right, .. } = taken else { return };
-    let argument = |expression: Box<Expr>| FunctionArg::Unnamed(FunctionArgExpr::Expr(*expression));
+    if let Expr::BinaryOp { left, right, .. } = taken {
+        *expression = call("power", vec![*left, *right]);
+    }
+}
+
+/// A call of a function.
+pub(super) fn call(name: &str, arguments: Vec<Expr>) -> Expr {
+    let argument = |expression| FunctionArg::Unnamed(FunctionArgExpr::Expr(expression));
     let args = FunctionArgumentList {
         duplicate_treatment: None,
-        args: vec![argument(left), argument(right)],
+        args: arguments.into_iter().map(argument).collect(),
         clauses: Vec::new(),
     };
-    *expression = Expr::Function(Function {
-        name: ObjectName::from(vec![Ident::new("power")]),
+    Expr::Function(Function {
+        name: ObjectName::from(vec![Ident::new(name)]),
         uses_odbc_syntax: false,
         parameters: FunctionArguments::None,
         args: FunctionArguments::List(args),
@@ -114,5 +120,5 @@ fn power(expression: &mut Expr) {
         null_treatment: None,
         over: None,
         within_group: Vec::new(),
-    });
+    })
 }

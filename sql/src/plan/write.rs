@@ -11,6 +11,7 @@ use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder};
 use datafusion::sql::sqlparser::ast::{self, SetExpr, Value};
 
 use super::assign::assign;
+use super::values::prepare_values;
 use super::{Context, Described, engine_error, query};
 use crate::error::{Error, Result};
 use crate::resolve::{ResolvedQuery, TableTarget, nearest};
@@ -51,8 +52,9 @@ pub(super) async fn plan_insert(
     check_rows(&source.query, fields.len(), columns.is_empty())?;
     let types = with_value_types(&source.query, &fields, types);
     let mut planner = query::planner_context(&types);
+    let text = prepare_values(&source.query, &fields, &mut planner)?;
     let tables = query::tables(source, context, &context.scope.principal).await?;
-    let planned = query::plan_with(&source.query, context, tables, &mut planner)?.logical;
+    let planned = query::plan_with(&text, context, tables, &mut planner)?.logical;
     check_count(planned.schema().fields().len(), fields.len(), columns.is_empty())?;
     let input = project(planned, &places, &schema, &context.state).map_err(engine_error)?;
     Ok(InsertPlan { target, input, overwrite })

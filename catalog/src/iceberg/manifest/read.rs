@@ -225,7 +225,7 @@ pub(super) fn data_file_bytes(file: &DataFile) -> usize {
         + bounds(file.lower_bounds())
         + bounds(file.upper_bounds())
         + file.split_offsets().map_or(0, |offsets| offsets.len() * 8)
-        + file.partition().fields().len() * size_of::<Option<iceberg::spec::Literal>>()
+        + std::mem::size_of_val(file.partition().fields())
 }
 
 fn datum_heap_bytes(datum: &Datum) -> usize {

@@ -43,10 +43,9 @@ impl ColumnMetrics {
             (false, _) => two_bound,
             (_, false) => one_bound,
             _ => match (one_bound, two_bound) {
-                (Some(one), Some(two)) => match one.partial_cmp(&two) {
-                    Some(order) => Some(if order == wanted { one } else { two }),
-                    None => None,
-                },
+                (Some(one), Some(two)) => {
+                    one.partial_cmp(&two).map(|order| if order == wanted { one } else { two })
+                }
                 _ => None,
             },
         };
