@@ -60,7 +60,7 @@ pub struct Notice {
 }
 
 impl Notice {
-    pub(crate) fn notice(message: impl Into<String>) -> Notice {
+    pub(crate) fn plain(message: impl Into<String>) -> Notice {
         let sqlstate = SqlState::SUCCESSFUL_COMPLETION;
         Notice { severity: Severity::Notice, sqlstate, message: message.into(), detail: None, hint: None }
     }

@@ -329,7 +329,7 @@ fn milliseconds(text: &str) -> Option<u64> {
 /// The largest unit that the time is a whole number of, as PostgreSQL shows it.
 fn shown_time(millis: u64) -> String {
     let units = [(86_400_000, "d"), (3_600_000, "h"), (60_000, "min"), (1_000, "s"), (1, "ms")];
-    match units.iter().find(|(unit, _)| millis > 0 && millis % unit == 0) {
+    match units.iter().find(|(unit, _)| millis > 0 && millis.is_multiple_of(*unit)) {
         Some((unit, name)) => format!("{}{name}", millis / unit),
         None => "0".to_owned(),
     }

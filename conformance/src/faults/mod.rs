@@ -51,6 +51,7 @@ const LIFE_MAX: Duration = Duration::from_millis(900);
 /// Every so many kills the second one falls into the recovery of the first.
 const KILL_DURING_START_EVERY: u32 = 7;
 
+#[expect(clippy::disallowed_methods, reason = "this is where the seed comes from, and it is printed")]
 pub async fn run(options: &Options) -> Result<Tally> {
     let seed = options.seed.unwrap_or_else(rand::random);
     println!("faults: {} kills, {} writers, --seed {seed}", options.kills, options.writers);

@@ -59,7 +59,7 @@ fn warehouse_url(text: &str) -> Result<String> {
     let trimmed = text.trim_end_matches('/').to_owned();
     match text.split_once("://") {
         None => file_url(&absolute(Path::new(text))?),
-        Some(("file", path)) if path.starts_with('/') && path.trim_matches('/') != "" => Ok(trimmed),
+        Some(("file", path)) if path.starts_with('/') && !path.trim_matches('/').is_empty() => Ok(trimmed),
         Some(("s3", bucket)) if !bucket.is_empty() && !bucket.starts_with('/') => Ok(trimmed),
         Some(_) => Err(Error::new(format!(
             "storage.warehouse (--warehouse) is {text:?}: give a folder, file:///folder or s3://bucket/prefix"

@@ -24,7 +24,7 @@ use crate::sqlstate::SqlState;
 
 /// Runs a plan.
 pub(crate) async fn execute(plan: Plan, context: &Context, session: &mut Session) -> Result<Outcome> {
-    plan.notices.into_iter().for_each(|text| session.notify(Notice::notice(text)));
+    plan.notices.into_iter().for_each(|text| session.notify(Notice::plain(text)));
     match plan.kind {
         PlanKind::Query(plan) => context.stop.or(query::run(plan, context)).await,
         PlanKind::Explain { analyze, verbose, header, plan } => {

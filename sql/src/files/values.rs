@@ -113,7 +113,7 @@ fn split_offset(text: &str) -> Option<(&str, Option<i64>)> {
     let Some(at) = text.find(['+', '-']) else { return Some((text, None)) };
     let (clock, offset) = text.split_at(at);
     let sign = if offset.starts_with('-') { -1 } else { 1 };
-    let offset = offset[1..].as_bytes();
+    let offset = &offset.as_bytes()[1..];
     let (hours, minutes) = match offset.len() {
         2 => (number(offset)?, 0),
         4 => (number(&offset[..2])?, number(&offset[2..])?),

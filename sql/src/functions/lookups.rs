@@ -55,10 +55,10 @@ fn pg_get_viewdef(context: &SystemContext, arguments: &[Value]) -> Result<Value>
 fn obj_description(context: &SystemContext, arguments: &[Value]) -> Result<Value> {
     let oid = int(&arguments[0]);
     let class = arguments.get(1).map(text);
-    if class.is_none_or(|class| class == "pg_class") {
-        if let Some(found) = context.relation_by_oid(oid)? {
-            return Ok(found.relation.comment.into());
-        }
+    if class.is_none_or(|class| class == "pg_class")
+        && let Some(found) = context.relation_by_oid(oid)?
+    {
+        return Ok(found.relation.comment.into());
     }
     if class.is_none_or(|class| class == "pg_namespace") {
         return Ok(context.schema_comment(oid)?.into());

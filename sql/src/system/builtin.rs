@@ -224,19 +224,18 @@ pub fn system_settings(scan: &Scan) -> Result<Rows> {
 /// The procedures of schema `system`, so that clients can complete `CALL`. Functions are not listed.
 pub fn pg_proc(scan: &Scan) -> Result<Rows> {
     let mut rows = scan.rows();
-    for (oid, name) in [(15101_u32, "crawl")] {
-        rows.push([
-            ("oid", oid.into()),
-            ("proname", name.into()),
-            ("pronamespace", SYSTEM.into()),
-            ("proowner", SUPERUSER.oid().into()),
-            ("prokind", "p".into()),
-            ("provolatile", "v".into()),
-            ("proparallel", "u".into()),
-            ("prorettype", 2249.into()),
-            ("prosrc", name.into()),
-        ])?;
-    }
+    let (oid, name) = (15101_u32, "crawl");
+    rows.push([
+        ("oid", oid.into()),
+        ("proname", name.into()),
+        ("pronamespace", SYSTEM.into()),
+        ("proowner", SUPERUSER.oid().into()),
+        ("prokind", "p".into()),
+        ("provolatile", "v".into()),
+        ("proparallel", "u".into()),
+        ("prorettype", 2249.into()),
+        ("prosrc", name.into()),
+    ])?;
     Ok(rows)
 }
 

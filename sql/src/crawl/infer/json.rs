@@ -40,7 +40,7 @@ pub async fn probe(mut feed: Feed, limits: &SampleLimits) -> Result<Probe, Probl
         }
         match finder.find(feed.rest(), feed.ended())? {
             Found::Record { start, end } => {
-                sample.take(&feed.rest()[start..end], finder.line())?;
+                sample.take(&feed.rest()[start..end], finder.first_line())?;
                 feed.consume(end);
             }
             Found::More => feed.more().await?,

@@ -65,7 +65,7 @@ impl RecordFinder {
     }
 
     /// The line on which the record found last starts.
-    pub fn line(&self) -> u64 {
+    pub fn first_line(&self) -> u64 {
         self.record_line
     }
 
@@ -230,7 +230,7 @@ mod tests {
             let last = known == text.len();
             match finder.find(&text.as_bytes()[consumed..known], last)? {
                 Found::Record { start, end } => {
-                    records.push((finder.line(), text[consumed + start..consumed + end].to_owned()));
+                    records.push((finder.first_line(), text[consumed + start..consumed + end].to_owned()));
                     consumed += end;
                 }
                 Found::More => known = (known + piece).min(text.len()),

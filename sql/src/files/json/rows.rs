@@ -74,7 +74,7 @@ impl Rows {
     }
 
     fn take_record(&mut self, start: usize, end: usize) -> Result<(), Problem> {
-        let line = self.finder.line();
+        let line = self.finder.first_line();
         let bytes = &self.feed.rest()[start..end];
         let text = std::str::from_utf8(bytes).map_err(|_| not_utf8(line))?;
         let taken = if self.finder.shape() == Some(Shape::Keyed) {

@@ -62,7 +62,7 @@ fn rewrite_cast(inner: Expr, data_type: &DataType) -> Result<Expr, Expr> {
         }
         (_, Some("json" | "jsonb")) => Ok(build::call("to_json_text", vec![inner])),
         (_, Some("uuid")) => Ok(build::call("to_uuid", vec![inner])),
-        (_, Some("bytea")) => hex_literal(&inner).map_or(Err(inner), Ok),
+        (_, Some("bytea")) => hex_literal(&inner).ok_or(inner),
         (_, Some("varchar" | "char")) => match length(data_type) {
             Some((length, fill)) => Ok(cut(inner, length, fill)),
             None => Err(inner),
@@ -181,7 +181,7 @@ fn plain_type(data_type: &DataType) -> DataType {
         }
         DataType::Float(_) => DataType::DoublePrecision,
         DataType::CharacterVarying(_) | DataType::CharVarying(_) | DataType::Varchar(None) => DataType::Text,
-        DataType::Timestamp(None, zone) => DataType::Timestamp(Some(SECOND_DIGITS), zone.clone()),
+        DataType::Timestamp(None, zone) => DataType::Timestamp(Some(SECOND_DIGITS), *zone),
         other => other.clone(),
     }
 }

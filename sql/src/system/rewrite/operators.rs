@@ -18,7 +18,7 @@ pub fn rewrite(expr: &mut Expr) {
                 *op = builtin;
             }
             if let Expr::Collate { expr: inner, .. } = right.as_mut() {
-                *right = Box::new(take(inner));
+                **right = take(inner);
             }
             simplify_pattern(expr);
         }
@@ -121,10 +121,10 @@ fn is_plain(text: &str) -> bool {
 
 /// Functions live in one flat space here; PostgreSQL's are all in `pg_catalog`.
 pub fn strip(name: &mut ObjectName) {
-    if name.0.len() == 2 {
-        if let Some(bare) = build::builtin_name(name).cloned() {
-            *name = ObjectName::from(vec![bare]);
-        }
+    if name.0.len() == 2
+        && let Some(bare) = build::builtin_name(name).cloned()
+    {
+        *name = ObjectName::from(vec![bare]);
     }
 }
 
