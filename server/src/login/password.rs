@@ -206,8 +206,7 @@ mod tests {
     #[test]
     fn only_the_right_password_of_a_real_role_passes() {
         let random = |bytes: &mut [u8]| bytes.fill(7);
-        let begin =
-            |verifier| Exchange::begin(verifier, "n,,n=,r=abc", &random).expect("a good message");
+        let begin = |verifier| Exchange::begin(verifier, "n,,n=,r=abc", &random).expect("a good message");
         let exchange = begin(pencil());
         assert!(exchange.finish(&client_final(&exchange, "pencil")).is_ok());
         assert_eq!(exchange.finish(&client_final(&exchange, "pencils")), Err(Failure::WrongPassword));
