@@ -182,6 +182,11 @@ impl Storage {
 /// An object store's error with the file it is about.
 fn failed(action: &str, file: &Checked, error: object_store::Error) -> Error {
     let kind = match &error {
+        // The library tells a missing bucket by the service's text alone.
+        error if action != "write" && error.to_string().contains("NoSuchBucket") => {
+            return Error::not_found(ObjectKind::File, format!("the bucket of \"{file}\" does not exist"))
+                .with_hint("Check the location and the endpoint in the storage settings.");
+        }
         object_store::Error::NotFound { .. } if action == "write" => {
             return Error::new(
                 ErrorKind::Storage,

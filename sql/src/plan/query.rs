@@ -209,16 +209,29 @@ fn cast_types(plan: &LogicalPlan) -> EngineResult<HashMap<String, DataType>> {
     plan.apply_with_subqueries(|plan| {
         plan.apply_expressions(|expression| {
             expression.apply(|expression| {
-                if let Expr::Cast(cast) = expression
-                    && let Expr::Placeholder(placeholder) = cast.expr.as_ref()
-                {
-                    types.entry(placeholder.id.clone()).or_insert_with(|| cast.field.data_type().clone());
+                if let Some((id, data_type)) = cast_parameter(expression) {
+                    types.entry(id).or_insert(data_type);
                 }
                 Ok(TreeNodeRecursion::Continue)
             })
         })
     })?;
     Ok(types)
+}
+
+/// A cast of a parameter; that to uuid is a function.
+fn cast_parameter(expression: &Expr) -> Option<(String, DataType)> {
+    let (inner, data_type) = match expression {
+        Expr::Cast(cast) => (cast.expr.as_ref(), cast.field.data_type().clone()),
+        Expr::ScalarFunction(function) if function.func.name() == "to_uuid" => {
+            (function.args.first()?, DataType::FixedSizeBinary(16))
+        }
+        _ => return None,
+    };
+    match inner {
+        Expr::Placeholder(placeholder) => Some((placeholder.id.clone(), data_type)),
+        _ => None,
+    }
 }
 
 /// The planner's view of the world: the relations of one statement, and the functions.
