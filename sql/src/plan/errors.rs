@@ -116,6 +116,9 @@ fn arrow_error(error: &ArrowError) -> Error {
 /// `Cannot cast string 'x' to value of Int32 type` in PostgreSQL's words.
 fn cast_error(text: &str) -> Error {
     let line = first_line(text);
+    if let Some((_, to)) = line.rsplit_once(" is out of range ") {
+        return Error::new(SqlState::NUMERIC_VALUE_OUT_OF_RANGE, format!("{} out of range", type_word(to)));
+    }
     if let Some((value, to)) =
         line.strip_prefix("Can't cast value ").and_then(|rest| rest.rsplit_once(" to type "))
     {

@@ -1,5 +1,6 @@
 //! Whole-number arithmetic that does not fit is an error, as in PostgreSQL: the engine's own operators wrap around
-//! without a word. After types are settled, `+`, `-` and `*` of whole numbers become functions that check.
+//! without a word. After types are settled, `+`, `-` and `*` of whole numbers become functions that check, and a sum of
+//! bigints is added up in 128 bits and cast back.
 
 use std::sync::Arc;
 
@@ -7,14 +8,14 @@ use arrow::array::Datum;
 use arrow::compute::kernels::numeric::{add, mul, sub};
 use arrow::datatypes::DataType;
 use datafusion::common::config::ConfigOptions;
-use datafusion::common::tree_node::{Transformed, TreeNode};
+use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::common::{DFSchema, DataFusionError, Result};
 use datafusion::logical_expr::expr::{BinaryExpr, ScalarFunction};
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::utils::merge_schema;
 use datafusion::logical_expr::{
-    ColumnarValue, Expr, ExprSchemable, LogicalPlan, Operator, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl,
-    Signature, Volatility,
+    Aggregate, ColumnarValue, Expr, ExprSchemable, LogicalPlan, Operator, Projection, ScalarFunctionArgs,
+    ScalarUDF, ScalarUDFImpl, Signature, Volatility,
 };
 use datafusion::optimizer::AnalyzerRule;
 
@@ -51,6 +52,14 @@ impl AnalyzerRule for CheckedArithmetic {
 
 impl CheckedArithmetic {
     fn plan(&self, plan: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
+        let checked = self.operators(plan)?;
+        match checked.data {
+            LogicalPlan::Aggregate(aggregate) => wide_sums(aggregate),
+            plan => Ok(Transformed::new(plan, checked.transformed, checked.tnr)),
+        }
+    }
+
+    fn operators(&self, plan: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
         let mut schema = merge_schema(&plan.inputs());
         if let LogicalPlan::TableScan(scan) = &plan {
             schema
@@ -79,6 +88,68 @@ impl CheckedArithmetic {
             None => Transformed::no(expression),
         }
     }
+}
+
+/// Adds bigints up in 38 digits, and casts the sum back under its old name: the cast is what fails.
+fn wide_sums(aggregate: Aggregate) -> Result<Transformed<LogicalPlan>> {
+    let input = aggregate.input.schema();
+    let wide: Vec<bool> =
+        aggregate.aggr_expr.iter().map(|expression| sums_bigints(expression, input)).collect();
+    if !wide.contains(&true) {
+        return Ok(Transformed::no(LogicalPlan::Aggregate(aggregate)));
+    }
+    let groups = aggregate.schema.fields().len() - aggregate.aggr_expr.len();
+    let names: Vec<_> =
+        aggregate.schema.iter().map(|(table, field)| (table.cloned(), field.name().clone())).collect();
+    let widened = aggregate.aggr_expr.into_iter().zip(&wide);
+    let sums = widened.map(|(expression, wide)| if *wide { widen(expression) } else { Ok(expression) });
+    let sums = sums.collect::<Result<Vec<_>>>()?;
+    let aggregate = Aggregate::try_new(aggregate.input, aggregate.group_expr, sums)?;
+    let columns = aggregate.schema.columns().into_iter().zip(names).enumerate();
+    let shown = columns.map(|(place, (column, (table, name)))| {
+        let narrow = place >= groups && wide[place - groups];
+        let column = Expr::Column(column);
+        let column = if narrow { datafusion::logical_expr::cast(column, DataType::Int64) } else { column };
+        column.alias_qualified(table, name)
+    });
+    let shown = shown.collect::<Vec<_>>();
+    let projection = Projection::try_new(shown, Arc::new(LogicalPlan::Aggregate(aggregate)))?;
+    Ok(Transformed::yes(LogicalPlan::Projection(projection)))
+}
+
+/// Whether it is a sum that could pass the largest bigint: one of smaller numbers cannot.
+fn sums_bigints(expression: &Expr, input: &DFSchema) -> bool {
+    let Expr::AggregateFunction(function) = bare(expression) else { return false };
+    let argument = function.params.args.first().filter(|_| function.func.name() == "sum");
+    argument.is_some_and(|argument| {
+        let smaller = match argument {
+            Expr::Cast(cast) => {
+                cast.expr.get_type(input).is_ok_and(|from| from != DataType::Int64 && from.is_integer())
+            }
+            _ => false,
+        };
+        !smaller && argument.get_type(input).is_ok_and(|data_type| data_type == DataType::Int64)
+    })
+}
+
+fn bare(expression: &Expr) -> &Expr {
+    match expression {
+        Expr::Alias(alias) => bare(&alias.expr),
+        other => other,
+    }
+}
+
+fn widen(expression: Expr) -> Result<Expr> {
+    let widened = expression.transform_down(|expression| match expression {
+        Expr::AggregateFunction(mut function) => {
+            if let Some(argument) = function.params.args.first_mut() {
+                *argument = datafusion::logical_expr::cast(argument.clone(), DataType::Decimal128(38, 0));
+            }
+            Ok(Transformed::new(Expr::AggregateFunction(function), true, TreeNodeRecursion::Jump))
+        }
+        other => Ok(Transformed::no(other)),
+    })?;
+    Ok(widened.data)
 }
 
 /// One operator that checks.
