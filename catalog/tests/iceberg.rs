@@ -88,6 +88,7 @@ impl World {
             name: "orders".to_string(),
             target,
             write,
+            branch: "main".to_string(),
             operation,
             added: files.iter().enumerate().map(describe).collect(),
         }

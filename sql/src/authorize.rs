@@ -137,7 +137,7 @@ impl Needs<'_> {
 
     fn read(&mut self, relation: &ResolvedRelation) {
         match relation {
-            ResolvedRelation::Table { found, version: _ }
+            ResolvedRelation::Table { found, state: _ }
             | ResolvedRelation::External { found, external: _ } => {
                 self.relation(found, Privilege::Select);
             }

@@ -4,6 +4,7 @@
 //! ```text
 //! write.rs      what a statement hands over: files that exist already, and what they mean
 //! metadata.rs   the metadata.json of a new or replaced table
+//! state.rs      which snapshot and columns a reader sees: current, of a branch or tag, as of a time
 //! snapshot.rs   a write and the table's head -> manifests, manifest list, metadata.json, new pointer
 //! manifest/     manifests read (live files, cached) and written (rolled, merged)
 //! summary.rs    the figures of a snapshot that other engines expect
@@ -17,6 +18,7 @@ mod manifest;
 mod metadata;
 pub mod metrics;
 mod snapshot;
+mod state;
 mod summary;
 mod write;
 
@@ -25,4 +27,5 @@ pub use location::{data_file_location, default_location};
 pub use manifest::{LiveFile, live_files};
 pub use metadata::{NewTable, new_table, parse_metadata, pointer_to, replace_table};
 pub use snapshot::produce;
-pub use write::{Operation, Produced, TableWrite, Target};
+pub use state::{TableState, references};
+pub use write::{AnyFile, FileFilter, Operation, Produced, ReadSet, Rewrite, RowDelta, TableWrite, Target};

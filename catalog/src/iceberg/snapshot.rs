@@ -116,7 +116,8 @@ fn check_added(storage: &Storage, write: &TableWrite, metadata: &TableMetadata) 
             return Err(Error::internal(text));
         }
     }
-    let may_add = !matches!(write.operation, Operation::CreateEmpty | Operation::Truncate);
+    let may_add =
+        !matches!(write.operation, Operation::CreateEmpty | Operation::Truncate | Operation::Update { .. });
     if may_add || write.added.is_empty() {
         return Ok(());
     }
@@ -132,7 +133,7 @@ async fn build(
 ) -> Result<(TableMetadata, Bytes, String)> {
     let Start { metadata, previous, version } = start;
     let table = metadata.location().to_string();
-    let metadata = if write.operation == Operation::CreateEmpty {
+    let metadata = if matches!(write.operation, Operation::CreateEmpty) {
         create_empty(env, metadata, previous)?
     } else {
         let snapshot = add_snapshot(storage, env, write, &metadata, files).await?;
@@ -198,6 +199,9 @@ async fn add_snapshot(
             Operation::CreateEmpty | Operation::Append => SnapshotOperation::Append,
             Operation::OverwriteAll | Operation::OverwritePartitions => SnapshotOperation::Overwrite,
             Operation::Truncate => SnapshotOperation::Delete,
+            Operation::RowDelta(_) | Operation::Rewrite(_) | Operation::Update { .. } => {
+                return Err(not_yet(&write.operation));
+            }
         },
         additional_properties: summarize(
             &write.added,
@@ -252,7 +256,11 @@ async fn write_list(
 fn removal(write: &TableWrite, metadata: &TableMetadata) -> Removal {
     let spec = metadata.default_partition_spec();
     match write.operation {
-        Operation::CreateEmpty | Operation::Append => Removal::None,
+        Operation::CreateEmpty
+        | Operation::Append
+        | Operation::RowDelta(_)
+        | Operation::Rewrite(_)
+        | Operation::Update { .. } => Removal::None,
         Operation::OverwriteAll | Operation::Truncate => Removal::All,
         Operation::OverwritePartitions if spec.fields().is_empty() => Removal::All,
         Operation::OverwritePartitions => Removal::Partitions {
@@ -272,7 +280,7 @@ async fn check_unchanged(
 ) -> Result<()> {
     let Target::Existing { base } = &write.target else { return Ok(()) };
     let base = &base.metadata;
-    if write.operation == Operation::Truncate
+    if matches!(write.operation, Operation::Truncate)
         || matches!(removal, Removal::None)
         || base.current_snapshot_id() == head.current_snapshot_id()
     {
@@ -333,6 +341,10 @@ async fn delete_written(storage: &Storage, table: &str, files: &[String]) {
             tracing::warn!(file = %url, %error, "a file of a failed commit stays until the next sweep");
         }
     }
+}
+
+fn not_yet(operation: &Operation) -> Error {
+    Error::new(ErrorKind::Unsupported, format!("{operation:?}"))
 }
 
 fn conflict(write: &TableWrite, what: &str) -> Error {

@@ -142,7 +142,15 @@ async fn creation(catalog: &Catalog, name: &str) -> Result<(RelationId, WriteId,
     }));
     let target = Target::New(Box::new(metadata));
     let operation = Operation::Append;
-    transaction.write_table(TableWrite { relation, name: name.into(), target, write, operation, added });
+    transaction.write_table(TableWrite {
+        relation,
+        name: name.into(),
+        target,
+        write,
+        branch: "main".into(),
+        operation,
+        added,
+    });
     Ok((relation, write, transaction))
 }
 
@@ -152,7 +160,15 @@ async fn append(catalog: &Catalog, relation: RelationId) -> Result<TableWrite> {
     let write = catalog.begin_write(base.metadata.location()).await?;
     let added = vec![put_data(catalog, &base.metadata, write, 0).await?];
     let target = Target::Existing { base };
-    Ok(TableWrite { relation, name: "t".into(), target, write, operation: Operation::Append, added })
+    Ok(TableWrite {
+        relation,
+        name: "t".into(),
+        target,
+        write,
+        branch: "main".into(),
+        operation: Operation::Append,
+        added,
+    })
 }
 
 async fn created(catalog: &Catalog, name: &str) -> Result<RelationId> {

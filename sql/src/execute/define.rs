@@ -175,6 +175,7 @@ async fn comment_table_column(
         name: found.qualified(),
         target: Target::Replace { staged: Box::new(next), base: base.pointer.clone() },
         write: write.id,
+        branch: iceberg::spec::MAIN_BRANCH.to_owned(),
         operation: Operation::CreateEmpty,
         added: Vec::new(),
     });

@@ -43,7 +43,7 @@ pub(super) async fn describe(relation: &ResolvedRelation, context: &Context) -> 
 fn comments(relation: &ResolvedRelation) -> HashMap<String, String> {
     let of_view = |column: &ViewColumn| Some((column.name.clone(), column.comment.clone()?));
     match relation {
-        ResolvedRelation::Table { found: _, version } => define::docs(version.metadata.current_schema()),
+        ResolvedRelation::Table { found: _, state } => define::docs(&state.schema),
         ResolvedRelation::External { found: _, external } => define::docs(&external.schema),
         ResolvedRelation::View { view, .. } => view.columns.iter().filter_map(of_view).collect(),
         ResolvedRelation::System { .. } | ResolvedRelation::Files { .. } => HashMap::new(),

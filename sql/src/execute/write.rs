@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use iceberg::spec::TableMetadata;
+use iceberg::spec::{MAIN_BRANCH, TableMetadata};
 use tarn_catalog::iceberg::{
     NewTable, Operation, TableWrite, Target, default_location, new_table, replace_table,
 };
@@ -40,7 +40,7 @@ pub(super) async fn insert(plan: InsertPlan, context: &Context) -> Result<Outcom
         Err(error) => return Err(write.abandon(error, context).await),
     };
     let rows: u64 = added.iter().map(|file| file.record_count()).sum();
-    if added.is_empty() && operation == Operation::Append {
+    if added.is_empty() && matches!(operation, Operation::Append) {
         write.forget(context).await;
         return Ok(Outcome::done("INSERT 0 0"));
     }
@@ -53,6 +53,7 @@ pub(super) async fn insert(plan: InsertPlan, context: &Context) -> Result<Outcom
         name,
         target: target_version,
         write: write.id,
+        branch: MAIN_BRANCH.to_owned(),
         operation,
         added,
     });
@@ -71,6 +72,7 @@ pub(super) async fn truncate(targets: Vec<TableTarget>, context: &Context) -> Re
             name: target.found.qualified(),
             target: Target::Existing { base: target.version },
             write: write.id,
+            branch: MAIN_BRANCH.to_owned(),
             operation: Operation::Truncate,
             added: Vec::new(),
         });
@@ -123,7 +125,15 @@ pub(super) async fn create_table(plan: TablePlan, context: &Context) -> Result<O
         Some(_) => {}
     }
     let name = name.to_string();
-    transaction.write_table(TableWrite { relation, name, target, write: write.id, operation, added });
+    transaction.write_table(TableWrite {
+        relation,
+        name,
+        target,
+        write: write.id,
+        branch: MAIN_BRANCH.to_owned(),
+        operation,
+        added,
+    });
     write.commit(transaction, context).await?;
     Ok(Outcome::done(if plan.from_query { format!("SELECT {rows}") } else { "CREATE TABLE".to_owned() }))
 }

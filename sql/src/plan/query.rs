@@ -138,8 +138,8 @@ pub(crate) async fn provider(
 ) -> Result<Arc<dyn TableProvider>> {
     let storage = context.catalog().storage();
     match relation {
-        ResolvedRelation::Table { found: _, version } => {
-            Ok(Arc::new(IcebergTable::new(Arc::clone(version), Arc::clone(storage))?))
+        ResolvedRelation::Table { found: _, state } => {
+            Ok(Arc::new(IcebergTable::new(state.clone(), Arc::clone(storage))?))
         }
         ResolvedRelation::External { found: _, external } => {
             files::external_table(external, storage, &context.state).await

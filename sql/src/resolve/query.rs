@@ -3,15 +3,14 @@
 
 use std::collections::HashMap;
 use std::ops::ControlFlow;
-use std::sync::Arc;
 
 use datafusion::common::TableReference;
 use datafusion::sql::parser::Statement as EngineStatement;
 use datafusion::sql::resolve::resolve_table_references;
 use datafusion::sql::sqlparser::ast::{self, ObjectName, Query, TableFactor, VisitMut, VisitorMut};
 use futures::future::BoxFuture;
-use tarn_catalog::TableVersion;
 use tarn_catalog::access::Principal;
+use tarn_catalog::iceberg::TableState;
 use tarn_catalog::object::{ExternalTable, RelationKind, View};
 
 use super::names::{Found, Named, Scope};
@@ -38,7 +37,7 @@ pub(crate) struct ResolvedQuery {
 /// What a name in a query stands for, with all that reading it needs.
 #[derive(Debug, Clone)]
 pub(crate) enum ResolvedRelation {
-    Table { found: Box<Found>, version: Arc<TableVersion> },
+    Table { found: Box<Found>, state: TableState },
     External { found: Box<Found>, external: Box<ExternalTable> },
     View { found: Box<Found>, view: Box<View>, owner: Box<Principal>, query: Box<ResolvedQuery> },
     System { schema: String, name: String },
@@ -79,7 +78,7 @@ pub(crate) async fn resolve_relation(named: Named, scope: &Scope, depth: usize) 
     match found.relation.kind.clone() {
         RelationKind::Table => {
             let version = scope.reader.table(found.relation.id).await?;
-            Ok(ResolvedRelation::Table { found, version })
+            Ok(ResolvedRelation::Table { found, state: TableState::current(version) })
         }
         RelationKind::External(external) => {
             Ok(ResolvedRelation::External { found, external: Box::new(external) })

@@ -158,6 +158,7 @@ async fn fill(
         name: "orders".into(),
         target: Target::New(Box::new(orders_metadata(catalog, warehouse))),
         write: catalog.begin_write(&format!("{warehouse}/public/orders")).await.expect("an intent"),
+        branch: "main".into(),
         operation: Operation::CreateEmpty,
         added: Vec::new(),
     });

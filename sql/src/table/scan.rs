@@ -26,8 +26,7 @@ use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::empty::EmptyExec;
 use iceberg::spec::{DataContentType, DataFile, DataFileFormat, PrimitiveType, TableMetadata};
 use object_store::{ObjectMeta, ObjectStore};
-use tarn_catalog::TableVersion;
-use tarn_catalog::iceberg::live_files;
+use tarn_catalog::iceberg::{TableState, live_files};
 use tarn_catalog::storage::Storage;
 
 use super::bounds::{BoundColumn, primitive};
@@ -39,10 +38,10 @@ use crate::error::{Error, Result};
 
 type EngineResult<T> = datafusion::common::Result<T>;
 
-/// One version of an Iceberg table, to be read.
+/// One state of an Iceberg table, to be read.
 #[derive(Debug)]
 pub struct IcebergTable {
-    version: Arc<TableVersion>,
+    state: TableState,
     storage: Arc<Storage>,
     /// What a scan hands out.
     schema: SchemaRef,
@@ -56,8 +55,8 @@ pub struct IcebergTable {
 }
 
 impl IcebergTable {
-    pub fn new(version: Arc<TableVersion>, storage: Arc<Storage>) -> Result<IcebergTable> {
-        let iceberg = version.metadata.current_schema();
+    pub fn new(state: TableState, storage: Arc<Storage>) -> Result<IcebergTable> {
+        let iceberg = &state.schema;
         let plain = arrow_schema(iceberg)?;
         let schema = scan_schema(iceberg)?;
         let fields = iceberg.as_struct().fields();
@@ -70,16 +69,16 @@ impl IcebergTable {
             ))
         });
         let bounded = bounded.collect();
-        Ok(IcebergTable { version, storage, schema, plain, ids, bounded })
+        Ok(IcebergTable { state, storage, schema, plain, ids, bounded })
     }
 
     fn metadata(&self) -> &TableMetadata {
-        &self.version.metadata
+        &self.state.version.metadata
     }
 
-    /// The data files of the version's snapshot.
+    /// The data files of the state's snapshot.
     async fn files(&self) -> Result<Vec<SpecifiedFile>> {
-        let Some(snapshot) = self.metadata().current_snapshot_id() else {
+        let Some(snapshot) = self.state.snapshot_id else {
             return Ok(Vec::new());
         };
         let live = live_files(&self.storage, self.metadata(), snapshot).await?;
@@ -150,7 +149,7 @@ impl IcebergTable {
 
     /// Every floating-point field, nested ones too, that is not known to be without NaN in this file.
     fn may_hold_nan(&self, file: &DataFile) -> HashSet<i32> {
-        let fields = self.metadata().current_schema().field_id_to_fields();
+        let fields = self.state.schema.field_id_to_fields();
         let floating = |data_type| matches!(data_type, Some(PrimitiveType::Float | PrimitiveType::Double));
         fields
             .values()

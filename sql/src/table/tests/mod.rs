@@ -24,7 +24,9 @@ use iceberg::spec::{
     Type, UnboundPartitionSpec,
 };
 use tarn_catalog::env::{Env, SeededEnv};
-use tarn_catalog::iceberg::{NewTable, Operation, TableWrite, Target, default_location, new_table, produce};
+use tarn_catalog::iceberg::{
+    NewTable, Operation, TableState, TableWrite, Target, default_location, new_table, produce,
+};
 use tarn_catalog::storage::{Storage, StorageOptions};
 use tarn_catalog::{RelationId, TableVersion, WriteId};
 
@@ -146,6 +148,7 @@ impl World {
             name: "t".to_owned(),
             target,
             write: WriteId(self.env.uuid()),
+            branch: "main".to_owned(),
             operation: Operation::Append,
             added,
         };
@@ -156,7 +159,8 @@ impl World {
     }
 
     fn register(&self, name: &str, version: &Arc<TableVersion>) {
-        let table = IcebergTable::new(Arc::clone(version), Arc::clone(&self.storage)).expect("table");
+        let table = IcebergTable::new(TableState::current(Arc::clone(version)), Arc::clone(&self.storage))
+            .expect("table");
         self.context.register_table(name, Arc::new(table)).expect("registered");
     }
 
