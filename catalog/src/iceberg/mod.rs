@@ -7,12 +7,14 @@
 //! state.rs      which snapshot and columns a reader sees: current, of a branch or tag, as of a time
 //! snapshot.rs   a write and the table's head -> manifests, manifest list, metadata.json, new pointer
 //! manifest/     manifests read (live files, cached) and written (rolled, merged)
+//! deletes/      which rows of a data file are deleted, read and written
 //! summary.rs    the figures of a snapshot that other engines expect
 //! metrics/      bounds and counts of a data file, from the batches that go into it
 //! data_file.rs  the description of one data file
 //! location.rs   names of folders and files
 //! ```
 mod data_file;
+mod deletes;
 mod location;
 mod manifest;
 mod metadata;
@@ -23,6 +25,9 @@ mod summary;
 mod write;
 
 pub use data_file::{FileFacts, describe_file};
+pub use deletes::{
+    DeleteIndex, FileDeletes, PositionDeletes, SnapshotFiles, deleted_positions, snapshot_files,
+};
 pub use location::{data_file_location, default_location};
 pub use manifest::{LiveFile, live_files};
 pub use metadata::{NewTable, new_table, parse_metadata, pointer_to, replace_table};

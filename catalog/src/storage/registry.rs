@@ -103,6 +103,17 @@ impl Storage {
         found.bytes().await.map_err(|error| failed("read", file, error))
     }
 
+    /// Some bytes of a file; fewer than asked for are an error.
+    pub async fn get_range(&self, file: &Checked, range: std::ops::Range<u64>) -> Result<Bytes> {
+        let (store, path) = self.resolve(file)?;
+        let asked = range.end - range.start;
+        let bytes = store.get_range(&path, range).await.map_err(|error| failed("read", file, error))?;
+        if bytes.len() as u64 == asked {
+            return Ok(bytes);
+        }
+        Err(Error::new(ErrorKind::Storage, format!("file \"{file}\" is shorter than the table says")))
+    }
+
     /// Size, age and so on of a file.
     pub async fn head(&self, file: &Checked) -> Result<ObjectMeta> {
         let (store, path) = self.resolve(file)?;

@@ -4,7 +4,7 @@ mod read;
 mod rewrite;
 mod write;
 
-pub(super) use read::manifest_list;
+pub(super) use read::{Decoded, READS_AT_ONCE, decode, is_live, manifest_list, parse_bytes};
 pub use read::{LiveFile, live_files};
 pub(super) use rewrite::{Removal, merge, remove};
 pub(super) use write::{Entry, ManifestOutput, version_1_is_not_written};

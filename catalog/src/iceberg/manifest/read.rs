@@ -9,15 +9,15 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures::stream::{self, StreamExt, TryStreamExt};
 use iceberg::spec::{
-    DataFile, Datum, Manifest, ManifestContentType, ManifestEntry, ManifestFile, ManifestList,
-    ManifestStatus, PartitionSpec, PrimitiveLiteral, SchemaRef, TableMetadata,
+    DataContentType, DataFile, Datum, Manifest, ManifestContentType, ManifestEntry, ManifestFile,
+    ManifestList, ManifestStatus, PartitionSpec, PrimitiveLiteral, SchemaRef, TableMetadata,
 };
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::storage::{Checked, Storage};
 
 /// Manifests of one table that are read at the same time.
-const READS_AT_ONCE: usize = 8;
+pub const READS_AT_ONCE: usize = 8;
 
 /// A data file that is part of a snapshot.
 #[derive(Debug, Clone)]
@@ -92,7 +92,7 @@ pub fn manifests_without_deletes(manifests: &[ManifestFile]) -> Result<Vec<&Mani
     if manifests.iter().any(|manifest| deletes(&manifest)) {
         return Err(Error::new(
             ErrorKind::Unsupported,
-            "the table has row-level delete files, which are not read yet",
+            "the table has row-level delete files, which this does not read",
         )
         .with_detail("Reading it without them would bring deleted rows back.")
         .with_hint(
@@ -131,6 +131,7 @@ pub async fn decode(
     let live = inherit(entries.into_iter().map(Arc::unwrap_or_clone), manifest, &file)?;
     for entry in &live {
         storage.guard().table_file(table_location, entry.file.file_path())?;
+        check_content(manifest.content, &entry.file, &file)?;
     }
     let bytes = live.iter().map(live_file_bytes).sum::<usize>() + size_of::<Decoded>();
     let decoded = Arc::new(Decoded { schema: metadata.schema, spec: metadata.partition_spec, live });
@@ -138,19 +139,31 @@ pub async fn decode(
     Ok(decoded)
 }
 
-/// Reads and parses a file away from the async threads. A file that makes the parser panic is a damaged file.
+/// Reads and parses a file away from the async threads.
 async fn parse<T: Send + 'static>(
     storage: &Storage,
     file: &Checked,
     parse: impl FnOnce(&[u8]) -> iceberg::Result<T> + Send + 'static,
 ) -> Result<T> {
-    let bytes: Bytes = storage.get(file).await?;
+    let bytes = storage.get(file).await?;
+    parse_bytes(bytes, file, move |bytes| parse(&bytes)).await
+}
+
+/// Parses the content of a file away from the async threads. One that makes the parser panic is a damaged file.
+pub async fn parse_bytes<
+    T: Send + 'static,
+    E: Into<Box<dyn std::error::Error + Send + Sync>> + Send + 'static,
+>(
+    bytes: Bytes,
+    file: &Checked,
+    parse: impl FnOnce(Bytes) -> Result<T, E> + Send + 'static,
+) -> Result<T> {
     let damaged = |source: Box<dyn std::error::Error + Send + Sync>| {
         Error::new(ErrorKind::Unsupported, format!("table file \"{file}\" cannot be read"))
             .with_source(source)
     };
     let parsed =
-        tokio::task::spawn_blocking(move || parse(&bytes)).await.map_err(|panic| damaged(panic.into()))?;
+        tokio::task::spawn_blocking(move || parse(bytes)).await.map_err(|panic| damaged(panic.into()))?;
     parsed.map_err(|error| damaged(error.into()))
 }
 
@@ -194,6 +207,17 @@ fn inherit(
     Ok(live)
 }
 
+/// A data file among the deletes, or the reverse, would be read as what it is not.
+fn check_content(content: ManifestContentType, entry: &DataFile, manifest: &Checked) -> Result<()> {
+    let is_data = entry.content_type() == DataContentType::Data;
+    if is_data == (content == ManifestContentType::Data) {
+        return Ok(());
+    }
+    let kind = if is_data { "a data file among delete files" } else { "a delete file among data files" };
+    let text = format!("table file \"{manifest}\" lists \"{}\", {kind}", entry.file_path());
+    Err(Error::new(ErrorKind::Unsupported, text))
+}
+
 fn encrypted() -> Error {
     Error::new(ErrorKind::Unsupported, "the table is encrypted, and encrypted tables are not read yet")
 }
@@ -226,6 +250,7 @@ pub(super) fn data_file_bytes(file: &DataFile) -> usize {
         + bounds(file.upper_bounds())
         + file.split_offsets().map_or(0, |offsets| offsets.len() * 8)
         + std::mem::size_of_val(file.partition().fields())
+        + file.referenced_data_file().map_or(0, |path| path.len())
 }
 
 fn datum_heap_bytes(datum: &Datum) -> usize {
