@@ -81,7 +81,8 @@ impl Catalog {
             committer.submit_alone(bootstrap::first_commit(env.now_ms()))?;
         }
         let leftover = Mutex::new(read_intents(store.as_ref())?);
-        let parts = Parts { store, storage, env, latches: Latches::default(), committer };
+        let parts =
+            Parts { store, storage, env, latches: Latches::default(), committer, pins: Arc::default() };
         Ok(Arc::new(Catalog { parts, warehouse, ids, leftover }))
     }
 
@@ -92,8 +93,19 @@ impl Catalog {
 
     /// The catalog as it was after a commit; as it is now if there was no such commit yet.
     pub fn reader_at(&self, sequence: CommitSequence) -> Reader {
-        let at = sequence.min(self.parts.store.head().sequence);
-        Reader::new(self.parts.store.clone(), self.parts.storage.clone(), at)
+        self.parts.reader_at(sequence)
+    }
+
+    /// The oldest version that a statement, an open transaction or a result on its way to a client still reads; the
+    /// newest if nobody reads. A file that no version from this one on leads to is needed by nobody.
+    pub fn oldest_reader(&self) -> CommitSequence {
+        self.parts.pins.oldest(|| self.parts.store.head().sequence)
+    }
+
+    /// Waits until nobody reads a version older than `sequence`. To be called after the commit that made files
+    /// unreachable, with its sequence, before they are deleted.
+    pub async fn when_unread(&self, sequence: CommitSequence) {
+        self.parts.pins.when_unread(sequence).await;
     }
 
     /// Begins a transaction on the catalog as it is now.

@@ -18,6 +18,7 @@ pub(crate) use latch::Latches;
 use crate::env::Env;
 use crate::error::{ErrorKind, Result};
 use crate::id::CommitSequence;
+use crate::pins::Pins;
 use crate::reader::{Reader, remember};
 use crate::storage::Storage;
 use crate::store::Store;
@@ -31,11 +32,18 @@ pub(crate) struct Parts {
     pub(crate) env: Arc<dyn Env>,
     pub(crate) latches: Latches,
     pub(crate) committer: Arc<Committer>,
+    pub(crate) pins: Arc<Pins>,
 }
 
 impl Parts {
     pub(crate) fn reader(&self) -> Reader {
-        Reader::new(self.store.clone(), self.storage.clone(), self.store.head().sequence)
+        self.reader_at(CommitSequence(u64::MAX))
+    }
+
+    /// The catalog as it was after a commit; as it is now if there was no such commit yet.
+    pub(crate) fn reader_at(&self, sequence: CommitSequence) -> Reader {
+        let pin = self.pins.pin(|| sequence.min(self.store.head().sequence));
+        Reader::new(self.store.clone(), self.storage.clone(), pin)
     }
 }
 

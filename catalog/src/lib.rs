@@ -19,6 +19,8 @@ mod commit;
 
 mod reader;
 
+mod pins;
+
 mod catalog;
 
 mod store;

@@ -12,6 +12,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::iceberg::parse_metadata;
 use crate::id::{CatalogId, CommitSequence, NamespaceId, PUBLIC_ROLE, RelationId, RoleId};
 use crate::object::{Database, Grant, Namespace, Relation, Role, Securable, TablePointer};
+use crate::pins::Pin;
 use crate::storage::Storage;
 use crate::store::{LogEntry, LogRow, Row, Space, Store, keys, values};
 
@@ -35,11 +36,13 @@ pub struct Reader {
     store: Arc<dyn Store>,
     storage: Arc<Storage>,
     at: CommitSequence,
+    /// Keeps the files of this version from being deleted as long as this reader or a clone of it lives.
+    _pin: Arc<Pin>,
 }
 
 impl Reader {
-    pub(crate) fn new(store: Arc<dyn Store>, storage: Arc<Storage>, at: CommitSequence) -> Reader {
-        Reader { store, storage, at }
+    pub(crate) fn new(store: Arc<dyn Store>, storage: Arc<Storage>, pin: Pin) -> Reader {
+        Reader { store, storage, at: pin.at(), _pin: Arc::new(pin) }
     }
 
     /// The commit that this reader sees, with all before it.

@@ -11,7 +11,7 @@ use iceberg::spec::{
 use tarn_catalog::env::{Env, SeededEnv};
 use tarn_catalog::iceberg::metrics::ColumnMetrics;
 use tarn_catalog::iceberg::{
-    FileFacts, LiveFile, NewTable, Operation, Produced, TableWrite, Target, data_file_location,
+    Basis, FileFacts, LiveFile, NewTable, Operation, Produced, TableWrite, Target, data_file_location,
     default_location, describe_file, live_files, new_table, parse_metadata, produce, replace_table,
 };
 use tarn_catalog::storage::{Storage, StorageOptions};
@@ -96,7 +96,7 @@ impl World {
 
     async fn produce(&self, write: &TableWrite) -> Result<Produced> {
         let head = self.table.as_ref().map(|table| (table.metadata.as_ref(), &table.pointer));
-        produce(&self.storage, &self.env, write, head).await
+        produce(&self.storage, &self.env, write, Basis::head(head)).await
     }
 
     /// Produces a version and makes it the head, as a commit would.
@@ -279,7 +279,8 @@ async fn a_dropped_table_conflicts() {
     let mut world = World::new();
     world.commit(world.new_target(false, FormatVersion::V2), Operation::CreateEmpty, &[]).await;
     let write = world.write(world.existing(), Operation::Append, &[(1, "")]);
-    let gone = produce(&world.storage, &world.env, &write, None).await.expect_err("the table is gone");
+    let gone =
+        produce(&world.storage, &world.env, &write, Basis::head(None)).await.expect_err("the table is gone");
     assert_eq!(gone.kind, ErrorKind::Conflict);
 }
 

@@ -211,11 +211,8 @@ impl Session {
         let timeout = self.settings.statement_timeout();
         let deadline = timeout.map(|timeout| tokio::time::Instant::now() + timeout);
         let source = Arc::clone(&parsed.source);
-        let outcome = self.steps(parsed, parameters, token.clone(), deadline).await;
+        let outcome = self.steps(parsed, parameters, Stop { token, deadline }).await;
         match outcome {
-            Ok(Outcome::Rows { schema, rows, tag }) => {
-                Ok(Outcome::Rows { schema, rows: Stop { token, deadline }.guard(rows), tag })
-            }
             Ok(done) => Ok(done),
             Err(error) => {
                 self.fail_transaction();
@@ -226,14 +223,7 @@ impl Session {
 
     /// Everything up to the commit stops when it is told to; a commit that has begun is always waited for, so that
     /// what the user hears is what happened.
-    async fn steps(
-        &mut self,
-        parsed: Parsed,
-        parameters: &[ArrayRef],
-        token: CancellationToken,
-        deadline: Option<tokio::time::Instant>,
-    ) -> Result<Outcome> {
-        let stop = Stop { token, deadline };
+    async fn steps(&mut self, parsed: Parsed, parameters: &[ArrayRef], stop: Stop) -> Result<Outcome> {
         let context = Context { stop: stop.clone(), ..self.context()? };
         let plan = stop.or(async {
             let resolved = resolve(parsed.statement, &context.scope).await?;
@@ -241,7 +231,12 @@ impl Session {
             plan::plan(authorized, &context, parameters).await
         });
         let plan = plan.await?;
-        execute::execute(plan, &context, self).await
+        match execute::execute(plan, &context, self).await? {
+            Outcome::Rows { schema, rows, tag } => {
+                Ok(Outcome::Rows { schema, rows: stop.guard(rows, context.scope.reader.clone()), tag })
+            }
+            done => Ok(done),
+        }
     }
 
     /// What one statement works with: the newest catalog version, or the transaction's.

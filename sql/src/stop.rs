@@ -4,6 +4,7 @@
 use std::future::Future;
 
 use futures::StreamExt;
+use tarn_catalog::Reader;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
@@ -34,10 +35,11 @@ impl Stop {
 
     /// The same rows, ending with an error when the statement must stop. They are made by a task of their own, so
     /// that the answer does not wait for an operator that computes for long between two batches; the task ends when
-    /// nobody reads any more.
-    pub fn guard(self, mut rows: Rows) -> Rows {
+    /// nobody reads any more. As long as it runs, the files of the version that it reads are kept by `reader`.
+    pub fn guard(self, mut rows: Rows, reader: Reader) -> Rows {
         let (sender, receiver) = tokio::sync::mpsc::channel(BATCHES_AHEAD);
         let task = AbortOnDropHandle::new(tokio::spawn(async move {
+            let _reading = reader;
             while let Some(batch) = rows.next().await {
                 if sender.send(batch).await.is_err() {
                     return;

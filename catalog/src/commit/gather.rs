@@ -11,7 +11,7 @@ use iceberg::spec::TableMetadata;
 use super::Parts;
 use crate::change::Change;
 use crate::error::Result;
-use crate::iceberg::{TableWrite, produce};
+use crate::iceberg::{Basis, TableWrite, produce};
 use crate::id::RelationId;
 use crate::object::TablePointer;
 use crate::reader::Reader;
@@ -122,7 +122,7 @@ async fn produce_one(
         None => (None, None),
     };
     let head = head.as_ref().map(|(metadata, pointer)| (metadata.as_ref(), pointer));
-    let made = produce(&parts.storage, parts.env.as_ref(), write, head).await?;
+    let made = produce(&parts.storage, parts.env.as_ref(), write, Basis::head(head)).await?;
     let location = &made.pointer.location;
     produced.files.extend(made.files.into_iter().map(|url| (location.clone(), url)));
     Ok(Table { before, metadata: Arc::new(made.metadata), json: made.json, pointer: made.pointer })

@@ -5,6 +5,7 @@
 //! write.rs      what a statement hands over: files that exist already, and what they mean
 //! metadata.rs   the metadata.json of a new or replaced table
 //! state.rs      which snapshot and columns a reader sees: current, of a branch or tag, as of a time
+//! basis.rs      what a write is built on, and where others may have come before it
 //! snapshot.rs   a write and the table's head -> manifests, manifest list, metadata.json, new pointer
 //! manifest/     manifests read (live files, cached) and written (rolled, merged)
 //! deletes/      which rows of a data file are deleted, read and written
@@ -13,6 +14,7 @@
 //! data_file.rs  the description of one data file
 //! location.rs   names of folders and files
 //! ```
+mod basis;
 mod data_file;
 mod deletes;
 mod location;
@@ -24,6 +26,7 @@ mod state;
 mod summary;
 mod write;
 
+pub use basis::{Basis, Others, PROVISIONAL_ROW_ID};
 pub use data_file::{FileFacts, describe_file};
 pub use deletes::{
     DeleteIndex, FileDeletes, PositionDeletes, SnapshotFiles, deleted_positions, snapshot_files,

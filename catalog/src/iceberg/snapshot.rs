@@ -21,6 +21,7 @@ use iceberg::spec::{
     Operation as SnapshotOperation, Snapshot, Summary, TableMetadata,
 };
 
+use super::basis::{Basis, PROVISIONAL_ROW_ID};
 use super::location::{manifest_list_location, metadata_location, metadata_version};
 use super::manifest::{
     Entry, LiveFile, ManifestOutput, Removal, live_files, manifest_list, merge, remove,
@@ -44,19 +45,18 @@ struct Start {
     version: u32,
 }
 
-/// Writes the metadata of a new version of a table. `head` is the version that the catalog points to now, none when the
-/// catalog has no such table. When this fails, what it had written is deleted.
+/// Writes the metadata of a new version of a table. When this fails, what it had written is deleted.
 pub async fn produce(
     storage: &Arc<Storage>,
     env: &dyn Env,
     write: &TableWrite,
-    head: Option<(&TableMetadata, &TablePointer)>,
+    basis: Basis<'_>,
 ) -> Result<Produced> {
-    let start = start(write, head)?;
+    let start = start(write, basis.head)?;
     check_added(storage, write, &start.metadata)?;
     let table = start.metadata.location().to_string();
     let mut files = Vec::new();
-    match build(storage, env, write, start, &mut files).await {
+    match build(storage, env, write, &basis, start, &mut files).await {
         Ok((metadata, json, location)) => {
             Ok(Produced { pointer: pointer_to(&metadata, location), metadata, json, files })
         }
@@ -128,6 +128,7 @@ async fn build(
     storage: &Arc<Storage>,
     env: &dyn Env,
     write: &TableWrite,
+    basis: &Basis<'_>,
     start: Start,
     files: &mut Vec<String>,
 ) -> Result<(TableMetadata, Bytes, String)> {
@@ -136,13 +137,16 @@ async fn build(
     let metadata = if matches!(write.operation, Operation::CreateEmpty) {
         create_empty(env, metadata, previous)?
     } else {
-        let snapshot = add_snapshot(storage, env, write, &metadata, files).await?;
+        let snapshot = add_snapshot(storage, env, write, basis, &metadata, files).await?;
         metadata.into_builder(previous).set_branch_snapshot(snapshot, MAIN_BRANCH)?.build()?.metadata
     };
     let json = serde_json::to_vec(&metadata)
         .map_err(|source| Error::internal("table metadata cannot be written as JSON").with_source(source))?;
     let json = Bytes::from(json);
     let location = metadata_location(&table, version, write.write);
+    if basis.staged {
+        return Ok((metadata, json, location));
+    }
     files.push(location.clone());
     let put = storage.put_if_absent(&storage.guard().table_file(&table, &location)?, json.clone()).await;
     if put.as_ref().is_err_and(|error| matches!(error.kind, ErrorKind::AlreadyExists(_))) {
@@ -163,6 +167,7 @@ async fn add_snapshot(
     storage: &Arc<Storage>,
     env: &dyn Env,
     write: &TableWrite,
+    basis: &Basis<'_>,
     metadata: &TableMetadata,
     files: &mut Vec<String>,
 ) -> Result<Snapshot> {
@@ -171,7 +176,7 @@ async fn add_snapshot(
     }
     let parent = metadata.current_snapshot();
     let removal = removal(write, metadata);
-    check_unchanged(storage, write, metadata, &removal).await?;
+    check_unchanged(storage, write, basis, &removal).await?;
     let before = match parent {
         Some(parent) => totals(storage, metadata, parent).await?,
         None => Figures::default(),
@@ -180,7 +185,7 @@ async fn add_snapshot(
         Some(parent) => manifest_list(storage, metadata, parent.snapshot_id()).await?,
         None => Arc::default(),
     };
-    let snapshot_id = new_snapshot_id(env, metadata);
+    let snapshot_id = basis.snapshot_id.unwrap_or_else(|| new_snapshot_id(env, metadata));
     let mut output = ManifestOutput {
         storage,
         table: metadata.location(),
@@ -212,7 +217,8 @@ async fn add_snapshot(
         ),
     };
     let timestamp_ms = snapshot_time(env, metadata);
-    write_list(&mut output, metadata, all, summary, timestamp_ms).await
+    let first_row_id = if basis.staged { PROVISIONAL_ROW_ID } else { metadata.next_row_id() };
+    write_list(&mut output, metadata, all, summary, timestamp_ms, first_row_id).await
 }
 
 /// Writes the manifest list, which gives the new manifests their sequence number and, in version 3, their row ids.
@@ -222,6 +228,7 @@ async fn write_list(
     manifests: Vec<ManifestFile>,
     summary: Summary,
     timestamp_ms: i64,
+    first_row_id: u64,
 ) -> Result<Snapshot> {
     let id = output.snapshot_id;
     let parent = metadata.current_snapshot_id();
@@ -229,7 +236,6 @@ async fn write_list(
     let url = manifest_list_location(output.table, id, output.write);
     let file = TableStorage::new(output.storage.clone(), output.table).writer(&url).await?;
     output.files.push(url.clone());
-    let first_row_id = metadata.next_row_id();
     let mut list = match metadata.format_version() {
         FormatVersion::V1 => return Err(version_1_is_not_written()),
         FormatVersion::V2 => ManifestListWriter::v2(file, id, parent, sequence_number),
@@ -275,11 +281,10 @@ fn removal(write: &TableWrite, metadata: &TableMetadata) -> Removal {
 async fn check_unchanged(
     storage: &Storage,
     write: &TableWrite,
-    head: &TableMetadata,
+    basis: &Basis<'_>,
     removal: &Removal,
 ) -> Result<()> {
-    let Target::Existing { base } = &write.target else { return Ok(()) };
-    let base = &base.metadata;
+    let Some((base, head)) = basis.changed_between(write) else { return Ok(()) };
     if matches!(write.operation, Operation::Truncate)
         || matches!(removal, Removal::None)
         || base.current_snapshot_id() == head.current_snapshot_id()

@@ -25,7 +25,7 @@ use iceberg::spec::{
 };
 use tarn_catalog::env::{Env, SeededEnv};
 use tarn_catalog::iceberg::{
-    NewTable, Operation, TableState, TableWrite, Target, default_location, new_table, produce,
+    Basis, NewTable, Operation, TableState, TableWrite, Target, default_location, new_table, produce,
 };
 use tarn_catalog::storage::{Storage, StorageOptions};
 use tarn_catalog::{RelationId, TableVersion, WriteId};
@@ -153,7 +153,7 @@ impl World {
             added,
         };
         let head = base.as_ref().map(|base| (base.metadata.as_ref(), &base.pointer));
-        let produced = produce(&self.storage, &self.env, &write, head).await.expect("produced");
+        let produced = produce(&self.storage, &self.env, &write, Basis::head(head)).await.expect("produced");
         let metadata = Arc::new(produced.metadata);
         Arc::new(TableVersion { relation: RelationId(1), pointer: produced.pointer, metadata })
     }
