@@ -5,9 +5,10 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use iceberg::spec::{
-    DataFile, FormatVersion, Literal, NestedField, PrimitiveType, Schema, Struct, TableMetadata, Transform,
-    Type, UnboundPartitionSpec,
+    DataFile, FormatVersion, Literal, NestedField, PrimitiveType, Schema, SnapshotReference,
+    SnapshotRetention, Struct, TableMetadata, Transform, Type, UnboundPartitionSpec,
 };
+use iceberg::{TableRequirement, TableUpdate};
 use tarn_catalog::env::{Env, SeededEnv};
 use tarn_catalog::iceberg::metrics::ColumnMetrics;
 use tarn_catalog::iceberg::{
@@ -421,4 +422,68 @@ async fn a_failed_write_leaves_no_file() {
     assert!(matches!(failed.kind, ErrorKind::AlreadyExists(_)), "{failed:?}");
     assert_eq!(count(".avro"), before, "manifests of the failed write are deleted");
     assert_eq!(&world.storage.get(&file).await.expect("the other file stays")[..], b"another");
+}
+
+fn update(updates: Vec<TableUpdate>) -> Operation {
+    Operation::Update { requirements: Vec::new(), updates }
+}
+
+#[tokio::test]
+async fn metadata_changes_alone_and_rebases() {
+    let mut world = World::new();
+    world.commit(world.new_target(false, FormatVersion::V2), Operation::Append, &[(1, "")]).await;
+    let stale = world.existing();
+    world.commit(world.existing(), Operation::Append, &[(2, "")]).await;
+    let set = TableUpdate::SetProperties { updates: HashMap::from([("a".to_string(), "b".to_string())]) };
+    let made = world.commit(stale.clone(), update(vec![set]), &[]).await;
+    assert_eq!(made.metadata.properties().get("a").map(String::as_str), Some("b"));
+    assert_eq!(world.rows().await, [1, 2], "what was appended meanwhile is there");
+    assert_eq!(made.files.len(), 1, "{:?}", made.files);
+    let last = made.metadata.metadata_log().last().expect("the version before").timestamp_ms;
+    assert!(made.metadata.last_updated_ms() > last);
+
+    let requirement = TableRequirement::LastAssignedFieldIdMatch { last_assigned_field_id: 7 };
+    let operation = Operation::Update { requirements: vec![requirement], updates: Vec::new() };
+    let refused = world.produce(&world.write(stale, operation, &[])).await.expect_err("it does not hold");
+    assert_eq!(refused.kind, ErrorKind::Conflict);
+    assert_eq!(refused.detail.as_deref(), Some("Last assigned field id does not match."));
+    let moved = update(vec![TableUpdate::SetLocation { location: "file:///tmp/elsewhere".to_string() }]);
+    let refused = world.produce(&world.write(world.existing(), moved, &[])).await.expect_err("it stays");
+    assert_eq!(refused.kind, ErrorKind::Unsupported);
+}
+
+#[tokio::test]
+async fn a_branch_moves_back_and_snapshots_expire() {
+    let mut world = World::new();
+    world.commit(world.new_target(false, FormatVersion::V2), Operation::Append, &[(1, "")]).await;
+    let first = world.table.clone().expect("a table").metadata.current_snapshot_id().expect("a snapshot");
+    world.commit(world.existing(), Operation::Append, &[(2, "")]).await;
+    let second = world.table.clone().expect("a table").metadata.current_snapshot_id().expect("a snapshot");
+
+    let expire = |snapshot: i64| update(vec![TableUpdate::RemoveSnapshots { snapshot_ids: vec![snapshot] }]);
+    let needed = world.produce(&world.write(world.existing(), expire(second), &[])).await;
+    assert_eq!(needed.expect_err("main needs it").kind, ErrorKind::Conflict);
+
+    let reference = SnapshotReference {
+        snapshot_id: first,
+        retention: SnapshotRetention::Branch {
+            min_snapshots_to_keep: None,
+            max_snapshot_age_ms: None,
+            max_ref_age_ms: None,
+        },
+    };
+    let back = TableUpdate::SetSnapshotRef { ref_name: "main".to_string(), reference };
+    let made = world.commit(world.existing(), update(vec![back]), &[]).await;
+    assert_eq!(world.rows().await, [1]);
+    let history: Vec<_> = made.metadata.history().iter().map(|entry| entry.snapshot_id).collect();
+    assert_eq!(history, [first, second, first]);
+    let times: Vec<i64> = made.metadata.history().iter().map(|entry| entry.timestamp_ms).collect();
+    assert!(times[0] < times[1] && times[1] < times[2], "{times:?}");
+    assert_eq!(times[2], made.metadata.last_updated_ms(), "the time is that of the environment");
+    assert!(times[2] < 1_700_000_001_000);
+
+    let made = world.commit(world.existing(), expire(second), &[]).await;
+    assert_eq!(made.metadata.snapshots().map(|snapshot| snapshot.snapshot_id()).collect::<Vec<_>>(), [first]);
+    world.commit(world.existing(), Operation::Append, &[(3, "")]).await;
+    assert_eq!(world.rows().await, [1, 3]);
 }

@@ -37,7 +37,7 @@ pub fn new_table(table: NewTable, uuid: Uuid, now_ms: i64) -> Result<TableMetada
     )
     .map_err(refused)?;
     let built = builder.assign_uuid(uuid).build().map_err(refused)?;
-    updated_at(built.metadata, now_ms)
+    updated_at(built.metadata, now_ms, None)
 }
 
 /// The metadata of a table that takes the place of `base`: its UUID, location, history and old schemas stay, so that
@@ -57,7 +57,7 @@ pub fn replace_table(base: &TableMetadata, table: NewTable) -> Result<TableMetad
         .and_then(|builder| builder.build())
         .map_err(refused)?;
     // The log of metadata files says when each was current, so the time of the one that is replaced must survive.
-    updated_at(built.metadata, base.last_updated_ms())
+    updated_at(built.metadata, base.last_updated_ms(), None)
 }
 
 /// Reads a metadata file. What we cannot read in full is not used at all.
@@ -98,12 +98,21 @@ fn properties(mut properties: HashMap<String, String>, with_defaults: bool) -> H
     properties
 }
 
-/// The builder takes its time from the machine; ours comes from `env.rs`.
-pub(super) fn updated_at(metadata: TableMetadata, now_ms: i64) -> Result<TableMetadata> {
+/// The builder takes its time from the machine; ours comes from `env.rs`. `last_moved_ms` is when the main branch moved
+/// to where it is, if the builder moved it.
+pub(super) fn updated_at(
+    metadata: TableMetadata,
+    now_ms: i64,
+    last_moved_ms: Option<i64>,
+) -> Result<TableMetadata> {
     let broken =
         |source| Error::internal("table metadata does not survive being written").with_source(source);
     let mut json = serde_json::to_value(&metadata).map_err(broken)?;
     json["last-updated-ms"] = now_ms.into();
+    let last = json["snapshot-log"].as_array_mut().and_then(|log| log.last_mut());
+    if let (Some(entry), Some(moved_ms)) = (last, last_moved_ms) {
+        entry["timestamp-ms"] = moved_ms.into();
+    }
     serde_json::from_value(json).map_err(broken)
 }
 
@@ -197,7 +206,7 @@ fn same_kind(one: &Type, other: &Type) -> bool {
 }
 
 /// The builder refuses what the user asked for: its text is about that.
-fn refused(error: iceberg::Error) -> Error {
+pub(super) fn refused(error: iceberg::Error) -> Error {
     let kind = match error.kind() {
         iceberg::ErrorKind::FeatureUnsupported => ErrorKind::Unsupported,
         iceberg::ErrorKind::Unexpected => ErrorKind::Internal,

@@ -6,6 +6,7 @@
 //! metadata.rs   the metadata.json of a new or replaced table
 //! state.rs      which snapshot and columns a reader sees: current, of a branch or tag, as of a time
 //! basis.rs      what a write is built on, and where others may have come before it
+//! update.rs     a change of the metadata alone
 //! snapshot.rs   a write and the table's head -> manifests, manifest list, metadata.json, new pointer
 //! manifest/     manifests read (live files, cached) and written (rolled, merged)
 //! deletes/      which rows of a data file are deleted, read and written
@@ -24,6 +25,7 @@ pub mod metrics;
 mod snapshot;
 mod state;
 mod summary;
+mod update;
 mod write;
 
 pub use basis::{Basis, Others, PROVISIONAL_ROW_ID};

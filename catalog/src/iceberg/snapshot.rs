@@ -29,6 +29,7 @@ use super::manifest::{
 };
 use super::metadata::{pointer_to, updated_at};
 use super::summary::{Figures, stated_totals, summarize};
+use super::update::update;
 use super::write::{Operation, Produced, TableWrite, Target};
 use crate::env::Env;
 use crate::error::{Error, ErrorKind, Result};
@@ -96,9 +97,9 @@ fn start(write: &TableWrite, head: Option<(&TableMetadata, &TablePointer)>) -> R
             if metadata.uuid() != base.uuid() {
                 return Err(conflict(write, "was dropped and made again"));
             }
-            if metadata.current_schema_id() != base.current_schema_id()
-                || metadata.default_partition_spec_id() != base.default_partition_spec_id()
-            {
+            let differs = metadata.current_schema_id() != base.current_schema_id()
+                || metadata.default_partition_spec_id() != base.default_partition_spec_id();
+            if differs && !matches!(write.operation, Operation::Update { .. }) {
                 return Err(conflict(write, "was given other columns or another partitioning"));
             }
             Ok(follow(metadata, pointer))
@@ -134,11 +135,15 @@ async fn build(
 ) -> Result<(TableMetadata, Bytes, String)> {
     let Start { metadata, previous, version } = start;
     let table = metadata.location().to_string();
-    let metadata = if matches!(write.operation, Operation::CreateEmpty) {
-        create_empty(env, metadata, previous)?
-    } else {
-        let snapshot = add_snapshot(storage, env, write, basis, &metadata, files).await?;
-        metadata.into_builder(previous).set_branch_snapshot(snapshot, MAIN_BRANCH)?.build()?.metadata
+    let metadata = match &write.operation {
+        Operation::CreateEmpty => create_empty(env, metadata, previous)?,
+        Operation::Update { requirements, updates } => {
+            update(metadata, previous, requirements, updates, env.now_ms())?
+        }
+        _ => {
+            let snapshot = add_snapshot(storage, env, write, basis, &metadata, files).await?;
+            metadata.into_builder(previous).set_branch_snapshot(snapshot, MAIN_BRANCH)?.build()?.metadata
+        }
     };
     let json = serde_json::to_vec(&metadata)
         .map_err(|source| Error::internal("table metadata cannot be written as JSON").with_source(source))?;
@@ -159,7 +164,7 @@ async fn build(
 fn create_empty(env: &dyn Env, metadata: TableMetadata, previous: Option<String>) -> Result<TableMetadata> {
     let Some(previous) = previous else { return Ok(metadata) };
     let now_ms = env.now_ms().max(metadata.last_updated_ms());
-    updated_at(metadata.into_builder(Some(previous)).build()?.metadata, now_ms)
+    updated_at(metadata.into_builder(Some(previous)).build()?.metadata, now_ms, None)
 }
 
 /// Writes the manifests and the manifest list of the next snapshot.
