@@ -7,6 +7,7 @@ use tarn_catalog::access::{self, Need, Principal, Privilege, Privileges, Require
 use tarn_catalog::object::{Namespace, Role, Securable};
 
 use crate::error::{Error, Result};
+use crate::procedure::{ProcedureCall, Right};
 use crate::resolve::{
     Action, Found, Object, RelationChange, Resolved, ResolvedQuery, ResolvedRelation, SchemaChange, Scope,
 };
@@ -115,6 +116,7 @@ impl Needs<'_> {
                 granted.iter().for_each(|role| self.manage(role, "grant role"));
             }
             Action::Crawl { location: _, schema } => self.crawl(schema)?,
+            Action::Procedure(call) => self.procedure(call),
             Action::Describe(relation) => self.read(relation),
             // The session alone.
             Action::Set(_) | Action::Show(_) | Action::Transaction(_) | Action::Discard(_) => {}
@@ -131,6 +133,14 @@ impl Needs<'_> {
         Ok(())
     }
 
+    fn procedure(&mut self, call: &ProcedureCall) {
+        match call.procedure.right {
+            Right::Owner => call.target.iter().for_each(|target| self.owned_relation(&target.found)),
+            Right::Superuser => self.role(Need::Superuser, &format!("run {}", call.procedure.name)),
+        }
+        call.filter.iter().for_each(|filter| self.query(filter));
+    }
+
     fn query(&mut self, query: &ResolvedQuery) {
         query.relations.values().for_each(|relation| self.read(relation));
     }
@@ -141,6 +151,7 @@ impl Needs<'_> {
             | ResolvedRelation::External { found, external: _ } => {
                 self.relation(found, Privilege::Select);
             }
+            ResolvedRelation::Reading(reading) => self.relation(&reading.found, Privilege::Select),
             ResolvedRelation::View { found, view: _, owner, query } => {
                 self.relation(found, Privilege::Select);
                 let mut inner = Needs { scope: self.scope, principal: owner, list: Vec::new() };

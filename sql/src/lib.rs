@@ -16,6 +16,8 @@ mod authorize;
 
 mod plan;
 
+mod procedure;
+
 mod execute;
 mod stop;
 

@@ -45,6 +45,7 @@ pub enum Statement {
     GrantPrivileges(GrantPrivileges),
     GrantMembership(GrantMembership),
     Call(Call),
+    TableProcedure(TableProcedure),
     Describe(Name),
     ShowObjects(ShowObjects),
     Set(Set),
@@ -290,6 +291,16 @@ pub struct Call {
     pub arguments: Vec<Argument>,
 }
 
+/// `ALTER TABLE t EXECUTE procedure(arguments) [WHERE filter]`.
+#[derive(Debug, Clone)]
+pub struct TableProcedure {
+    pub table: Name,
+    pub if_exists: bool,
+    pub procedure: String,
+    pub arguments: Vec<Argument>,
+    pub filter: Option<Box<ast::Expr>>,
+}
+
 /// One argument of a call or a table function.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Argument {
@@ -297,13 +308,15 @@ pub struct Argument {
     pub value: ArgumentValue,
 }
 
-/// A literal argument.
+/// What is given for an argument: a literal, or for procedures any constant expression.
 #[derive(Debug, Clone, PartialEq)]
 pub enum ArgumentValue {
     Text(String),
     Number(String),
     Boolean(bool),
     Null,
+    /// Only of procedures.
+    Expression(Box<ast::Expr>),
 }
 
 /// `SHOW SCHEMAS`, `SHOW TABLES`, `SHOW COLUMNS` (the Trino and Redshift forms).

@@ -33,6 +33,14 @@ pub fn statement(expect: &Expect, got: &Result<Answer, Failure>) -> Result<(), S
     }
 }
 
+/// The value of an answer that has one row of one column.
+pub fn single_value(answer: &Answer) -> Result<String, String> {
+    match answer.rows.as_slice() {
+        [row] if row.len() == 1 => Ok(row_text(row)),
+        rows => Err(format!("one value was expected, and {} rows came", rows.len())),
+    }
+}
+
 fn check_error(sqlstate: &str, position: Option<u32>, message: &str, got: &SqlError) -> Result<(), String> {
     let pattern = RegexBuilder::new(message).case_insensitive(true).dot_matches_new_line(true).build();
     let pattern =

@@ -5,17 +5,23 @@ use crate::Result;
 use std::path::{Path, PathBuf};
 
 pub struct Variables {
-    named: Vec<(&'static str, String)>,
+    named: Vec<(String, String)>,
 }
 
 impl Variables {
     /// `${TMP}` the script's own folder, `${DATA}` the server's data folder, `${SHARED}` the shared data where it is.
     pub fn new(temporary: &Path, data_dir: &Path) -> Variables {
-        let mut named = vec![("TMP", text(temporary)), ("DATA", text(data_dir))];
+        let mut named = vec![("TMP".to_string(), text(temporary)), ("DATA".to_string(), text(data_dir))];
         if let Some(shared) = shared_data() {
-            named.push(("SHARED", text(&shared)));
+            named.push(("SHARED".to_string(), text(&shared)));
         }
         Variables { named }
+    }
+
+    /// Defines a variable, or gives it another value.
+    pub fn set(&mut self, name: &str, value: String) {
+        self.named.retain(|(known, _)| known != name);
+        self.named.push((name.to_string(), value));
     }
 
     /// Replaces `${NAME}` by its value and `${repeat N text}` by N times the text.

@@ -134,6 +134,11 @@ impl Stage {
                 let answer = client::run(self.client()?, &sql).await?;
                 compare::query(*order, &self.expand_rows(rows)?, &answer)?;
             }
+            Record::Keep { name, sql } => {
+                let answer = client::run(self.client()?, &self.variables.expand(sql)?).await?;
+                let value = compare::single_value(&answer)?;
+                self.variables.set(name, value);
+            }
             Record::Connect { user, password } => self.switch_to(user, password.as_deref()).await?,
             Record::Refused { user, password, sqlstate } => {
                 self.check_refused(user, password.as_deref(), sqlstate).await?;

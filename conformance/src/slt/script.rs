@@ -39,6 +39,11 @@ pub enum Record {
     Fixture {
         name: String,
     },
+    /// Keeps the one value that a query gives as the variable `${NAME}`.
+    Keep {
+        name: String,
+        sql: String,
+    },
     /// From here on no statement may change the catalog or leave a file in the warehouse.
     Freeze,
     /// The rest needs the shared data folder; without it the script ends here, saying so.
@@ -151,6 +156,10 @@ fn parse_record(line: &str, lines: &mut Lines) -> Result<Record, String> {
             Ok(Record::File { name: rest.to_string(), content })
         }
         "fixture" => Ok(Record::Fixture { name: rest.to_string() }),
+        "keep" if !rest.is_empty() => {
+            let name = rest.to_string();
+            Ok(Record::Keep { name, sql: sql(lines.until(|line| line.trim().is_empty()))? })
+        }
         "freeze" => Ok(Record::Freeze),
         "needs" if rest == "shared" => Ok(Record::NeedsShared),
         _ => Err(format!("`{line}` is no record")),

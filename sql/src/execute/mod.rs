@@ -8,6 +8,7 @@ mod rights;
 mod roles;
 mod session;
 mod show;
+mod update;
 mod write;
 
 use std::sync::Arc;
@@ -21,6 +22,8 @@ use crate::plan::{Context, Plan, PlanKind};
 use crate::resolve::Action;
 use crate::session::Session;
 use crate::sqlstate::SqlState;
+
+pub(crate) use update::{add_files, update_table};
 
 /// Runs a plan.
 pub(crate) async fn execute(plan: Plan, context: &Context, session: &mut Session) -> Result<Outcome> {
@@ -77,6 +80,7 @@ async fn direct(action: Action, context: &Context, session: &mut Session) -> Res
             rights::membership(revoke, &granted, members, context).await
         }
         Action::Crawl { location, schema } => call::crawl(location, schema, context).await,
+        Action::Procedure(call) => (call.procedure.run)(*call, context).await,
         Action::Describe(relation) => show::describe(&relation, context).await,
         Action::Set(set) => session::set(&set, session),
         Action::Show(what) => session::show(&what, session),
@@ -97,6 +101,7 @@ pub(crate) fn result_columns(action: &Action) -> Option<SchemaRef> {
     match action {
         Action::Explain { .. } => Some(query::explain_schema()),
         Action::Crawl { .. } => Some(crate::crawl::report_schema()),
+        Action::Procedure(call) => Some((call.procedure.columns)()),
         Action::Describe(_) => Some(show::describe_schema()),
         Action::Show(what) => Some(session::show_schema(what)),
         _ => None,
@@ -117,6 +122,7 @@ fn changes_catalog(action: &Action) -> Option<&'static str> {
         Action::CreateRole { .. } => "CREATE ROLE",
         Action::GrantPrivileges { .. } | Action::GrantMembership { .. } => "GRANT",
         Action::Crawl { .. } => "CALL system.crawl",
+        Action::Procedure(call) => call.procedure.name,
         _ => return None,
     })
 }

@@ -44,7 +44,7 @@ pub(super) async fn insert(plan: InsertPlan, context: &Context) -> Result<Outcom
         write.forget(context).await;
         return Ok(Outcome::done("INSERT 0 0"));
     }
-    let name = target.found.qualified();
+    let (name, branch) = (target.found.qualified(), target.branch.clone());
     let mut transaction = context.begin();
     let target_version = Target::Existing { base: Arc::clone(&target.version) };
     let relation = target.found.relation.id;
@@ -53,7 +53,7 @@ pub(super) async fn insert(plan: InsertPlan, context: &Context) -> Result<Outcom
         name,
         target: target_version,
         write: write.id,
-        branch: MAIN_BRANCH.to_owned(),
+        branch,
         operation,
         added,
     });
@@ -72,7 +72,7 @@ pub(super) async fn truncate(targets: Vec<TableTarget>, context: &Context) -> Re
             name: target.found.qualified(),
             target: Target::Existing { base: target.version },
             write: write.id,
-            branch: MAIN_BRANCH.to_owned(),
+            branch: target.branch,
             operation: Operation::Truncate,
             added: Vec::new(),
         });

@@ -5,11 +5,27 @@ use datafusion::sql::sqlparser::ast;
 use super::{Cursor, fold};
 use crate::error::{Error, Result};
 use crate::sqlstate::SqlState;
-use crate::statement::{Argument, ArgumentValue, Call, Statement};
+use crate::statement::{Argument, ArgumentValue, Call, Name, Statement, TableProcedure};
 
 pub(super) fn call(cursor: &mut Cursor) -> Result<Statement> {
     cursor.expect("CALL")?;
     let procedure = cursor.name()?;
+    Ok(Statement::Call(Call { procedure, arguments: arguments(cursor)? }))
+}
+
+/// `EXECUTE procedure[(arguments)] [WHERE filter]`, after `ALTER TABLE t`.
+pub(super) fn execute(cursor: &mut Cursor, table: Name, if_exists: bool) -> Result<Statement> {
+    cursor.expect("EXECUTE")?;
+    let procedure = cursor.folded()?;
+    let arguments = if cursor.peek_is("(") { arguments(cursor)? } else { Vec::new() };
+    let filter = match cursor.eat("WHERE") {
+        true => Some(Box::new(cursor.with(|parser| parser.parse_expr())?)),
+        false => None,
+    };
+    Ok(Statement::TableProcedure(TableProcedure { table, if_exists, procedure, arguments, filter }))
+}
+
+fn arguments(cursor: &mut Cursor) -> Result<Vec<Argument>> {
     cursor.expect("(")?;
     let mut arguments = Vec::new();
     while !cursor.eat(")") {
@@ -18,12 +34,13 @@ pub(super) fn call(cursor: &mut Cursor) -> Result<Statement> {
             cursor.expect("=>")?;
         }
         let expression = cursor.with(|parser| parser.parse_expr())?;
-        arguments.push(Argument { name, value: literal(&expression)? });
+        let value = literal(&expression).unwrap_or_else(|_| ArgumentValue::Expression(Box::new(expression)));
+        arguments.push(Argument { name, value });
         if !cursor.eat(",") && !cursor.peek_is(")") {
             return Err(cursor.expected(", or )"));
         }
     }
-    Ok(Statement::Call(Call { procedure, arguments }))
+    Ok(arguments)
 }
 
 /// The arguments of a table function, which must be literals: files are found before the query is planned.

@@ -6,11 +6,12 @@ use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
 use datafusion::sql::sqlparser::parser::{Parser, ParserError};
 use datafusion::sql::sqlparser::tokenizer::{Location, Token, TokenWithSpan, Tokenizer};
 
+use super::travel;
 use crate::error::{Error, Result};
 use crate::sqlstate::SqlState;
 use crate::statement::Name;
 
-static DIALECT: PostgreSqlDialect = PostgreSqlDialect {};
+pub(super) static DIALECT: PostgreSqlDialect = PostgreSqlDialect {};
 
 /// Where we are in a text.
 pub(crate) struct Cursor<'a> {
@@ -30,6 +31,7 @@ impl<'a> Cursor<'a> {
         if prefixes_in_a_row(&tokens) > nesting_max {
             return Err(too_deep());
         }
+        let tokens = travel::rewrite(tokens).map_err(|error| cursor.error(error))?;
         cursor.parser =
             Parser::new(&DIALECT).with_recursion_limit(nesting_max).with_tokens_with_locations(tokens);
         Ok(cursor)
@@ -293,7 +295,7 @@ fn prefixes_in_a_row(tokens: &[TokenWithSpan]) -> usize {
     longest
 }
 
-fn spelling(token: &TokenWithSpan) -> String {
+pub(super) fn spelling(token: &TokenWithSpan) -> String {
     match &token.token {
         Token::Word(word) if word.quote_style.is_none() => word.value.to_ascii_uppercase(),
         Token::EOF => String::new(),

@@ -3,7 +3,7 @@
 use datafusion::sql::sqlparser::tokenizer::Token;
 use iceberg::spec::Transform;
 
-use super::{Cursor, grant, query, types};
+use super::{Cursor, call, grant, query, types};
 use crate::error::{Error, Result};
 use crate::sqlstate::SqlState;
 use crate::statement::{
@@ -272,6 +272,9 @@ pub(super) fn alter(cursor: &mut Cursor) -> Result<Statement> {
     };
     let if_exists = cursor.eat("IF EXISTS");
     let name = cursor.name()?;
+    if word == RelationWord::Table && cursor.peek_is("EXECUTE") {
+        return call::execute(cursor, name, if_exists);
+    }
     let action = alter_action(cursor, &format!("ALTER {word}").to_uppercase())?;
     Ok(Statement::AlterRelation(AlterRelation { word, name, if_exists, action }))
 }

@@ -10,6 +10,7 @@ mod grant;
 mod settings;
 #[cfg(test)]
 mod tests;
+mod travel;
 mod types;
 mod write;
 
@@ -19,11 +20,12 @@ use datafusion::sql::sqlparser::ast;
 
 use crate::error::{Error, Result};
 use crate::sqlstate::SqlState;
-use crate::statement::{Explain, Statement, Transaction};
+use crate::statement::{Explain, Name, Statement, Transaction};
 
 pub(crate) use allow::check_query;
 pub(crate) use call::arguments_of;
 pub(crate) use cursor::{Cursor, fold, fold_name};
+pub(crate) use travel::{Moment, moment_of};
 
 /// The longest text of one message, bytes. Data in bulk belongs in a file.
 pub const STATEMENT_BYTES_MAX: usize = 64 * 1024 * 1024;
@@ -88,6 +90,21 @@ pub(crate) fn parse_query(sql: &str) -> Result<Box<ast::Query>> {
         Some(Statement::Query(query)) => Ok(query),
         _ => Err(Error::new(SqlState::SYNTAX_ERROR, "a query was expected")),
     }
+}
+
+/// Reads the name of a table, as procedures take it in a text.
+///
+/// # Errors
+///
+/// 42601 if it is not a name of one to three parts.
+pub(crate) fn parse_name(text: &str) -> Result<Name> {
+    let mut cursor = Cursor::new(text, NESTING_MAX)?;
+    let name = cursor.name().and_then(|name| if cursor.at_end() { Ok(name) } else { Err(cursor.leftover()) });
+    name.map_err(|error| {
+        Error::new(SqlState::SYNTAX_ERROR, format!("\"{text}\" is not the name of a table"))
+            .with_detail(format!("{}.", error.message))
+            .with_hint("Write 'table', 'schema.table', or 'schema.\"table@branch\"'.")
+    })
 }
 
 fn statement(cursor: &mut Cursor) -> Result<Statement> {

@@ -28,7 +28,7 @@ use futures::future::BoxFuture;
 use tarn_catalog::access::Principal;
 use tarn_catalog::object::View;
 
-use super::{Context, Described, engine_error, names, normalize};
+use super::{Context, Described, engine_error, moment, names, normalize};
 use crate::error::{Error, Result};
 use crate::files;
 use crate::resolve::{ResolvedQuery, ResolvedRelation};
@@ -140,6 +140,10 @@ pub(crate) async fn provider(
     match relation {
         ResolvedRelation::Table { found: _, state } => {
             Ok(Arc::new(IcebergTable::new(state.clone(), Arc::clone(storage))?))
+        }
+        ResolvedRelation::Reading(reading) => {
+            let state = moment::state_at(&reading.version, &reading.at, context)?;
+            Ok(Arc::new(IcebergTable::new(state, Arc::clone(storage))?))
         }
         ResolvedRelation::External { found: _, external } => {
             files::external_table(external, storage, &context.state).await

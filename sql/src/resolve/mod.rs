@@ -3,18 +3,22 @@
 //! this, in `../authorize.rs`. It must never read data or change anything.
 
 mod names;
+mod procedure;
 mod query;
+mod reading;
+mod target;
 
-use std::sync::Arc;
-
-use tarn_catalog::object::{Namespace, Relation, RelationKind, Role};
-use tarn_catalog::{LAKE, TableVersion};
+use tarn_catalog::LAKE;
+use tarn_catalog::object::{Namespace, Relation, Role};
 
 pub(crate) use names::{DATABASE, Found, Scope, nearest};
-pub(crate) use query::{ResolvedQuery, ResolvedRelation, resolve_query, resolve_relation};
+pub(crate) use query::{ResolvedQuery, ResolvedRelation, resolve_query};
+pub(crate) use reading::{At, state_of_suffix};
+pub(crate) use target::TableTarget;
 
 use crate::error::{Error, Result};
 use crate::parse::parse_query;
+use crate::procedure::ProcedureCall;
 use crate::sqlstate::SqlState;
 use crate::statement::{
     self, AlterAction, CommentTarget, CreateRole, CreateSchema, CreateTable, CreateView, GrantPrivileges,
@@ -123,6 +127,7 @@ pub(crate) enum Action {
         location: String,
         schema: String,
     },
+    Procedure(Box<ProcedureCall>),
     Describe(ResolvedRelation),
     Set(statement::Set),
     Show(statement::Show),
@@ -132,13 +137,6 @@ pub(crate) enum Action {
     Nothing {
         tag: &'static str,
     },
-}
-
-/// An Iceberg table that a statement writes, and the version it was planned on.
-#[derive(Debug, Clone)]
-pub(crate) struct TableTarget {
-    pub found: Found,
-    pub version: Arc<TableVersion>,
 }
 
 /// What becomes of a relation.
@@ -187,7 +185,7 @@ async fn action(statement: Statement, scope: &Scope, notices: &mut Vec<String>) 
         Statement::Truncate(names) => {
             let mut targets = Vec::new();
             for name in &names {
-                targets.push(table_target(scope.relation(name)?, scope).await?);
+                targets.push(target::table_target(name, scope).await?);
             }
             Action::Truncate(targets)
         }
@@ -212,7 +210,8 @@ async fn action(statement: Statement, scope: &Scope, notices: &mut Vec<String>) 
             granted: grant.granted.iter().map(|name| scope.role(name)).collect::<Result<_>>()?,
             members: grant.members.iter().map(|name| scope.role(name)).collect::<Result<_>>()?,
         },
-        Statement::Call(call) => resolve_call(call)?,
+        Statement::Call(call) => procedure::resolve_call(call, scope).await?,
+        Statement::TableProcedure(execute) => procedure::resolve_execute(execute, scope, notices).await?,
         Statement::Describe(name) => describe(&name, scope).await?,
         Statement::ShowObjects(ShowObjects::Columns { table }) => describe(&table, scope).await?,
         Statement::ShowObjects(ShowObjects::Schemas { like }) => {
@@ -264,23 +263,8 @@ fn literal(text: &str) -> String {
     format!("'{}'", text.replace('\'', "''"))
 }
 
-/// An Iceberg table at the statement's version; other relations cannot be written.
-async fn table_target(found: Found, scope: &Scope) -> Result<TableTarget> {
-    match found.relation.kind {
-        RelationKind::Table => {
-            let version = scope.reader.table(found.relation.id).await?;
-            Ok(TableTarget { found, version })
-        }
-        RelationKind::External(_) | RelationKind::View(_) => {
-            let message = format!("{} cannot be written", found.label());
-            Err(Error::new(SqlState::WRONG_OBJECT_TYPE, message)
-                .with_hint("Make a table of it with CREATE TABLE … AS SELECT … and write that."))
-        }
-    }
-}
-
 async fn resolve_insert(insert: Insert, scope: &Scope) -> Result<Action> {
-    let target = table_target(scope.relation(&insert.table)?, scope).await?;
+    let target = target::table_target(&insert.table, scope).await?;
     let columns = insert.columns.iter().map(crate::parse::fold).collect();
     let source = resolve_query(insert.source, scope, 0).await?;
     Ok(Action::Insert { target, columns, source, overwrite: insert.overwrite })
@@ -299,7 +283,7 @@ async fn create_table(mut table: CreateTable, scope: &Scope, notices: &mut Vec<S
             return Err(already_exists(&relation));
         }
         let found = Found { namespace: namespace.clone(), relation };
-        replaced = Some(table_target(found, scope).await?);
+        replaced = Some(target::table_of(found, scope).await?);
     }
     let query = match table.query.as_mut() {
         Some(query) => Some(resolve_query(query.query.clone(), scope, 0).await?),
@@ -502,20 +486,6 @@ fn grant_privileges(grant: GrantPrivileges, scope: &Scope) -> Result<Action> {
     Ok(Action::GrantPrivileges { objects, roles, grant })
 }
 
-fn resolve_call(call: statement::Call) -> Result<Action> {
-    let name = &call.procedure;
-    let known = name.schema.as_deref().unwrap_or("system") == "system" && name.name == "crawl";
-    if !known {
-        return Err(Error::new(SqlState::UNDEFINED_FUNCTION, format!("procedure {name} does not exist"))
-            .with_hint("The procedures are: system.crawl(location => …, schema => …)."));
-    }
-    let mut arguments = crate::plan::Arguments::new("system.crawl", &["location", "schema"], call.arguments)?;
-    let location = arguments.text("location")?;
-    let schema = arguments.text("schema")?;
-    Ok(Action::Crawl { location, schema })
-}
-
 async fn describe(name: &Name, scope: &Scope) -> Result<Action> {
-    let named = scope.find(name)?;
-    Ok(Action::Describe(resolve_relation(named, scope, 0).await?))
+    Ok(Action::Describe(reading::read(reading::look_up(name, scope)?, scope, 0).await?))
 }

@@ -14,6 +14,7 @@ use tarn_catalog::iceberg::TableState;
 use tarn_catalog::object::{ExternalTable, RelationKind, View};
 
 use super::names::{Found, Named, Scope};
+use super::reading::{TableReading, look_up, read, read_at, take_travellers};
 use crate::error::{Error, Result};
 use crate::files::ReadFunction;
 use crate::parse::{arguments_of, fold_name, parse_query};
@@ -37,11 +38,30 @@ pub(crate) struct ResolvedQuery {
 /// What a name in a query stands for, with all that reading it needs.
 #[derive(Debug, Clone)]
 pub(crate) enum ResolvedRelation {
-    Table { found: Box<Found>, state: TableState },
-    External { found: Box<Found>, external: Box<ExternalTable> },
-    View { found: Box<Found>, view: Box<View>, owner: Box<Principal>, query: Box<ResolvedQuery> },
-    System { schema: String, name: String },
-    Files { function: ReadFunction, arguments: Vec<Argument> },
+    Table {
+        found: Box<Found>,
+        state: TableState,
+    },
+    /// A state of a table that planning finds.
+    Reading(Box<TableReading>),
+    External {
+        found: Box<Found>,
+        external: Box<ExternalTable>,
+    },
+    View {
+        found: Box<Found>,
+        view: Box<View>,
+        owner: Box<Principal>,
+        query: Box<ResolvedQuery>,
+    },
+    System {
+        schema: String,
+        name: String,
+    },
+    Files {
+        function: ReadFunction,
+        arguments: Vec<Argument>,
+    },
 }
 
 /// Finds everything that a query names.
@@ -57,13 +77,17 @@ pub(crate) fn resolve_query<'a>(
         }
         system::rewrite(&mut query);
         let mut relations = take_file_functions(&mut query)?;
+        for traveller in take_travellers(&mut query)? {
+            let relation = read_at(&traveller, scope).await?;
+            relations.insert(traveller.reference, relation);
+        }
         for reference in references(&query)? {
             if relations.contains_key(&reference) {
                 continue;
             }
-            let named = scope.find(&name_of(&reference));
+            let named = look_up(&name_of(&reference), scope);
             let named = named.map_err(|error| Error { location: place_of(&query, &reference), ..error })?;
-            relations.insert(reference, resolve_relation(named, scope, depth).await?);
+            relations.insert(reference, read(named, scope, depth).await?);
         }
         Ok(ResolvedQuery { query, relations })
     })

@@ -1,0 +1,309 @@
+//! Procedures that move a branch to another snapshot of the table: back, forward, or to one with the changes of another.
+//! They work on the main branch, or on the branch of a table named `"t@branch"`.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, Int64Array, StringArray};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use arrow::record_batch::RecordBatch;
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use iceberg::spec::{SnapshotReference, SnapshotRetention, TableMetadata};
+use iceberg::{TableRequirement, TableUpdate};
+use tarn_catalog::iceberg::{LiveFile, Operation, live_files, references};
+
+use super::arguments::{Kind, Parameter};
+use super::registry::{Procedure, ProcedureCall, Right};
+use crate::error::{Error, Result};
+use crate::execute::{add_files, update_table};
+use crate::outcome::Outcome;
+use crate::plan::Context;
+use crate::resolve::TableTarget;
+use crate::sqlstate::SqlState;
+
+pub(super) const PROCEDURES: &[Procedure] = &[
+    procedure(
+        "rollback_to_snapshot",
+        &[Parameter::required("snapshot_id", Kind::Integer)],
+        |call, context| rollback_to_snapshot(call, context).boxed(),
+    ),
+    procedure("rollback_to_timestamp", &[Parameter::required("timestamp", Kind::Time)], |call, context| {
+        rollback_to_timestamp(call, context).boxed()
+    }),
+    procedure(
+        "set_current_snapshot",
+        &[Parameter::optional("snapshot_id", Kind::Integer), Parameter::optional("ref", Kind::Text)],
+        |call, context| set_current_snapshot(call, context).boxed(),
+    ),
+    procedure(
+        "fast_forward",
+        &[Parameter::required("branch", Kind::Text).or(&["from"]), Parameter::required("to", Kind::Text)],
+        |call, context| fast_forward_call(call, context).boxed(),
+    ),
+    procedure(
+        "cherrypick_snapshot",
+        &[Parameter::required("snapshot_id", Kind::Integer)],
+        |call, context| cherrypick_call(call, context).boxed(),
+    ),
+    procedure("publish_changes", &[Parameter::required("wap_id", Kind::Text)], |call, context| {
+        publish_changes(call, context).boxed()
+    }),
+];
+
+const fn procedure(
+    name: &'static str,
+    parameters: &'static [Parameter],
+    run: for<'a> fn(ProcedureCall, &'a Context) -> BoxFuture<'a, Result<Outcome>>,
+) -> Procedure {
+    Procedure {
+        name,
+        aliases: &[],
+        on_table: true,
+        filter: false,
+        parameters,
+        right: Right::Owner,
+        columns: moved_schema,
+        run,
+    }
+}
+
+/// What every one of these answers with: the branch, and its snapshots before and after.
+fn moved_schema() -> SchemaRef {
+    Arc::new(Schema::new(vec![
+        Field::new("branch", DataType::Utf8, false),
+        Field::new("previous_snapshot_id", DataType::Int64, true),
+        Field::new("current_snapshot_id", DataType::Int64, true),
+    ]))
+}
+
+fn moved(branch: &str, before: Option<i64>, after: i64, tag: &'static str) -> Result<Outcome> {
+    let columns: Vec<ArrayRef> = vec![
+        Arc::new(StringArray::from(vec![branch])),
+        Arc::new(Int64Array::from(vec![before])),
+        Arc::new(Int64Array::from(vec![after])),
+    ];
+    let batch = RecordBatch::try_new(moved_schema(), columns);
+    Ok(Outcome::batch(batch.map_err(|error| Error::internal(error.to_string()))?, tag))
+}
+
+async fn rollback_to_snapshot(call: ProcedureCall, context: &Context) -> Result<Outcome> {
+    let target = call.table()?;
+    let wanted = integer(&call, "snapshot_id")?;
+    let metadata = &target.version.metadata;
+    let head = target.state()?.snapshot_id;
+    known(metadata, wanted)?;
+    if !ancestors(metadata, head).any(|ancestor| ancestor == wanted) {
+        let message = format!("snapshot {wanted} is not an ancestor of branch \"{}\"", target.branch);
+        return Err(Error::new(SqlState::INVALID_PARAMETER_VALUE, message).with_hint(
+            "set_current_snapshot(snapshot_id => …) moves a branch to any snapshot of the table.",
+        ));
+    }
+    move_to(target, head, wanted, call.tag, context).await
+}
+
+async fn rollback_to_timestamp(call: ProcedureCall, context: &Context) -> Result<Outcome> {
+    let target = call.table()?;
+    let metadata = &target.version.metadata;
+    let missing = || Error::internal("the argument timestamp was not checked");
+    let time = call.arguments.time_ms("timestamp", context)?.ok_or_else(missing)?;
+    let head = target.state()?.snapshot_id;
+    let older =
+        |id: &i64| metadata.snapshot_by_id(*id).is_some_and(|snapshot| snapshot.timestamp_ms() < time);
+    match ancestors(metadata, head).find(older) {
+        Some(wanted) => move_to(target, head, wanted, call.tag, context).await,
+        None => {
+            let message = format!("branch \"{}\" has no snapshot from before that time", target.branch);
+            Err(Error::new(SqlState::INVALID_PARAMETER_VALUE, message))
+        }
+    }
+}
+
+async fn set_current_snapshot(call: ProcedureCall, context: &Context) -> Result<Outcome> {
+    let target = call.table()?;
+    let wanted = match (call.arguments.integer("snapshot_id"), call.arguments.text("ref")) {
+        (Some(snapshot_id), None) => snapshot_id,
+        (None, Some(name)) => reference(target, name)?.snapshot_id,
+        _ => {
+            let message = "set_current_snapshot needs either snapshot_id or ref";
+            return Err(Error::new(SqlState::INVALID_PARAMETER_VALUE, message));
+        }
+    };
+    known(&target.version.metadata, wanted)?;
+    move_to(target, target.state()?.snapshot_id, wanted, call.tag, context).await
+}
+
+async fn fast_forward_call(call: ProcedureCall, context: &Context) -> Result<Outcome> {
+    let text = |name: &str| {
+        let missing = || Error::internal(format!("the argument {name} was not checked"));
+        call.arguments.text(name).map(str::to_owned).ok_or_else(missing)
+    };
+    let target = call.table()?;
+    let (branch, to) = (text("branch")?, text("to")?);
+    let (before, after) = fast_forward(target, &branch, &to, context).await?;
+    moved(&branch, before, after, call.tag)
+}
+
+/// Moves a branch to where another branch or tag is, which must be a later state of it. Gives its snapshots before and
+/// after.
+pub(crate) async fn fast_forward(
+    target: &TableTarget,
+    branch: &str,
+    to: &str,
+    context: &Context,
+) -> Result<(Option<i64>, i64)> {
+    let wanted = reference(target, to)?.snapshot_id;
+    let metadata = &target.version.metadata;
+    let head = match references(metadata)?.get(branch) {
+        Some(SnapshotReference { retention: SnapshotRetention::Tag { .. }, .. }) => {
+            let message = format!("\"{branch}\" is a tag, and tags stay where they are");
+            return Err(Error::new(SqlState::WRONG_OBJECT_TYPE, message));
+        }
+        Some(reference) => Some(reference.snapshot_id),
+        // A main branch without rows is before everything.
+        None if branch == iceberg::spec::MAIN_BRANCH => None,
+        None => Some(reference(target, branch)?.snapshot_id),
+    };
+    let ahead = head.is_none_or(|head| ancestors(metadata, Some(wanted)).any(|ancestor| ancestor == head));
+    if !ahead {
+        let message = format!("branch \"{branch}\" cannot be fast-forwarded to \"{to}\"");
+        return Err(Error::new(SqlState::INVALID_PARAMETER_VALUE, message)
+            .with_detail(format!("It has changes that \"{to}\" does not have.")));
+    }
+    let target = TableTarget { branch: branch.to_owned(), ..target.clone() };
+    point(&target, head, wanted, context).await?;
+    Ok((head, wanted))
+}
+
+async fn cherrypick_call(call: ProcedureCall, context: &Context) -> Result<Outcome> {
+    let picked = integer(&call, "snapshot_id")?;
+    cherrypick(&call, picked, context).await
+}
+
+async fn publish_changes(call: ProcedureCall, context: &Context) -> Result<Outcome> {
+    let wanted = call.arguments.text("wap_id").unwrap_or_default();
+    let metadata = &call.table()?.version.metadata;
+    let staged = |property: &str| {
+        let is = |snapshot: &&iceberg::spec::SnapshotRef| {
+            snapshot.summary().additional_properties.get(property).is_some_and(|id| id == wanted)
+        };
+        metadata.snapshots().find(is).map(|snapshot| snapshot.snapshot_id())
+    };
+    match staged("wap.id") {
+        Some(picked) => cherrypick(&call, picked, context).await,
+        None => {
+            let message =
+                format!("no snapshot of {} has the wap.id \"{wanted}\"", call.table()?.found.label());
+            Err(Error::new(SqlState::INVALID_PARAMETER_VALUE, message))
+        }
+    }
+}
+
+/// Does to the branch what a snapshot did to its parent: an append is appended again, an overwrite of partitions
+/// overwrites them. A snapshot that follows the branch becomes its head.
+async fn cherrypick(call: &ProcedureCall, picked: i64, context: &Context) -> Result<Outcome> {
+    let target = call.table()?;
+    let metadata = &target.version.metadata;
+    let snapshot = known(metadata, picked)?;
+    let head = target.state()?.snapshot_id;
+    if ancestors(metadata, head).any(|ancestor| ancestor == picked) {
+        let message = format!("snapshot {picked} is part of branch \"{}\" already", target.branch);
+        return Err(Error::new(SqlState::INVALID_PARAMETER_VALUE, message));
+    }
+    if snapshot.parent_snapshot_id() == head {
+        return move_to(target, head, picked, call.tag, context).await;
+    }
+    let summary = snapshot.summary();
+    let replaces =
+        summary.additional_properties.get("replace-partitions").is_some_and(|truth| truth == "true");
+    let operation = match summary.operation {
+        iceberg::spec::Operation::Append => Operation::Append,
+        iceberg::spec::Operation::Overwrite if replaces => Operation::OverwritePartitions,
+        _ => {
+            let message = format!("snapshot {picked} cannot be picked");
+            return Err(Error::new(SqlState::FEATURE_NOT_SUPPORTED, message).with_detail(format!(
+                "It is of operation {}; only appends and dynamic overwrites can be repeated elsewhere.",
+                summary.operation.as_str()
+            )));
+        }
+    };
+    let storage = context.catalog().storage();
+    let files: Vec<LiveFile> = live_files(storage, metadata, picked).await?;
+    let added: Vec<LiveFile> = files.into_iter().filter(|file| file.snapshot_id == picked).collect();
+    if let Some(head) = head {
+        let there = live_files(storage, metadata, head).await?;
+        let there: HashSet<&str> = there.iter().map(|file| file.file.file_path()).collect();
+        if added.iter().any(|file| there.contains(file.file.file_path())) {
+            let message =
+                format!("the changes of snapshot {picked} are in branch \"{}\" already", target.branch);
+            return Err(Error::new(SqlState::INVALID_PARAMETER_VALUE, message));
+        }
+    }
+    let spec = metadata.default_partition_spec_id();
+    if added.iter().any(|file| file.spec_id != spec) {
+        let message = format!("snapshot {picked} was written with another partitioning");
+        return Err(Error::new(SqlState::FEATURE_NOT_SUPPORTED, message));
+    }
+    let added = added.into_iter().map(|live| live.file.as_ref().clone()).collect();
+    add_files(target, operation, added, context).await?;
+    let now = context.catalog().reader().table(target.found.relation.id).await?;
+    let after =
+        references(&now.metadata)?.get(&target.branch).map_or(picked, |reference| reference.snapshot_id);
+    moved(&target.branch, head, after, call.tag)
+}
+
+/// Snapshots from a head back to the first, as far as they are still there.
+fn ancestors(metadata: &TableMetadata, head: Option<i64>) -> impl Iterator<Item = i64> + '_ {
+    std::iter::successors(head, |id| metadata.snapshot_by_id(*id)?.parent_snapshot_id())
+}
+
+fn known(metadata: &TableMetadata, snapshot_id: i64) -> Result<&iceberg::spec::SnapshotRef> {
+    metadata.snapshot_by_id(snapshot_id).ok_or_else(|| {
+        let message = format!("there is no snapshot {snapshot_id}");
+        Error::new(SqlState::INVALID_PARAMETER_VALUE, message)
+            .with_hint("It may have expired; the table named with $snapshots lists those that there are.")
+    })
+}
+
+/// A branch or tag that must be there.
+fn reference(target: &TableTarget, name: &str) -> Result<SnapshotReference> {
+    let references = references(&target.version.metadata)?;
+    references.get(name).cloned().ok_or_else(|| {
+        let known: Vec<&str> = references.keys().map(String::as_str).collect();
+        let message = format!("branch or tag \"{name}\" of {} does not exist", target.found.label());
+        Error::new(SqlState::UNDEFINED_OBJECT, message).with_hint(format!("There are: {}.", known.join(", ")))
+    })
+}
+
+fn integer(call: &ProcedureCall, name: &str) -> Result<i64> {
+    let missing = || Error::internal(format!("the argument {name} was not checked"));
+    call.arguments.integer(name).ok_or_else(missing)
+}
+
+async fn move_to(
+    target: &TableTarget,
+    before: Option<i64>,
+    after: i64,
+    tag: &'static str,
+    context: &Context,
+) -> Result<Outcome> {
+    point(target, before, after, context).await?;
+    moved(&target.branch, before, after, tag)
+}
+
+/// Points the target's branch to a snapshot; it keeps its retention.
+async fn point(target: &TableTarget, before: Option<i64>, after: i64, context: &Context) -> Result<()> {
+    if before == Some(after) {
+        return Ok(());
+    }
+    let plain = SnapshotRetention::branch(None, None, None);
+    let known = references(&target.version.metadata)?.remove(&target.branch);
+    let retention = known.map_or(plain, |reference| reference.retention);
+    let requirement =
+        TableRequirement::RefSnapshotIdMatch { r#ref: target.branch.clone(), snapshot_id: before };
+    let update = TableUpdate::SetSnapshotRef {
+        ref_name: target.branch.clone(),
+        reference: SnapshotReference::new(after, retention),
+    };
+    update_table(target, vec![requirement], vec![update], context).await
+}

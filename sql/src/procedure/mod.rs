@@ -1,0 +1,17 @@
+//! Procedures: what `CALL system.name(…)` and `ALTER TABLE t EXECUTE name(…)` run. A table says for each which
+//! arguments it takes, what it needs, what it answers with and which function does it; a new one is a new entry.
+//!
+//! ```text
+//! registry.rs   the table of procedures, found by name
+//! arguments.rs  what was given -> one checked value per parameter
+//! history.rs    rollback, fast-forward, cherry-pick
+//! ```
+
+#[allow(dead_code, reason = "some kinds are those of the upkeep procedures, which come next")]
+mod arguments;
+mod history;
+#[allow(dead_code, reason = "so are some rights")]
+mod registry;
+
+pub(crate) use arguments::Arguments;
+pub(crate) use registry::{Procedure, ProcedureCall, Right, TABLE_PARAMETER, find};

@@ -1,0 +1,128 @@
+//! The table of procedures. Names are those of Trino's `ALTER TABLE … EXECUTE`; the names that Spark's `CALL system.…`
+//! has for the same are aliases, and either statement takes either name.
+
+use std::fmt;
+
+use arrow::datatypes::SchemaRef;
+use futures::future::BoxFuture;
+
+use super::arguments::{Arguments, Parameter};
+use super::history;
+use crate::error::{Error, Result};
+use crate::outcome::Outcome;
+use crate::plan::Context;
+use crate::resolve::{ResolvedQuery, TableTarget, nearest};
+use crate::sqlstate::SqlState;
+
+/// The first parameter of every procedure on a table, when it is called with `CALL`.
+pub(crate) const TABLE_PARAMETER: &str = "table";
+
+/// Every list of procedures, one per file that has some.
+const LISTS: [&[Procedure]; 1] = [history::PROCEDURES];
+
+/// One procedure.
+pub(crate) struct Procedure {
+    pub name: &'static str,
+    /// What other engines call it.
+    pub aliases: &'static [&'static str],
+    /// Works on one table: the one that is altered, or with `CALL` the one of the argument `table`.
+    pub on_table: bool,
+    /// Takes `WHERE` after the arguments of `EXECUTE`, or with `CALL` the text argument `where`.
+    pub filter: bool,
+    /// In the order in which they are given by place.
+    pub parameters: &'static [Parameter],
+    pub right: Right,
+    /// The columns of the answer.
+    pub columns: fn() -> SchemaRef,
+    pub run: Run,
+}
+
+/// Does it; whatever it changes is committed when it is done.
+pub(crate) type Run = for<'a> fn(ProcedureCall, &'a Context) -> BoxFuture<'a, Result<Outcome>>;
+
+/// What a role needs to run a procedure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Right {
+    /// To own the table.
+    Owner,
+    Superuser,
+}
+
+impl fmt::Debug for Procedure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "procedure {}", self.name)
+    }
+}
+
+/// A procedure with all that running it needs.
+#[derive(Debug)]
+pub(crate) struct ProcedureCall {
+    pub procedure: &'static Procedure,
+    /// There for every procedure on a table.
+    pub target: Option<TableTarget>,
+    pub arguments: Arguments,
+    /// All columns of the rows that `WHERE` lets through, for procedures that take it.
+    pub filter: Option<ResolvedQuery>,
+    /// The statement, for the command tag.
+    pub tag: &'static str,
+}
+
+impl ProcedureCall {
+    /// The table of a procedure on a table.
+    pub fn table(&self) -> Result<&TableTarget> {
+        let missing = || Error::internal(format!("{:?} came without its table", self.procedure));
+        self.target.as_ref().ok_or_else(missing)
+    }
+}
+
+/// The procedure of a name or alias.
+///
+/// # Errors
+///
+/// 42883 with the nearest name, or all of them.
+pub(crate) fn find(name: &str) -> Result<&'static Procedure> {
+    let all = || LISTS.into_iter().flatten();
+    if let Some(found) = all().find(|procedure| procedure.name == name || procedure.aliases.contains(&name)) {
+        return Ok(found);
+    }
+    let error = Error::new(SqlState::UNDEFINED_FUNCTION, format!("procedure \"{name}\" does not exist"));
+    let known = || all().flat_map(|procedure| procedure.aliases.iter().copied().chain([procedure.name]));
+    match nearest(name, known()) {
+        Some(near) => Err(error.with_hint(format!("Did you mean \"{near}\"?"))),
+        None => {
+            let names: Vec<&str> = all().map(|procedure| procedure.name).chain(["crawl"]).collect();
+            Err(error.with_hint(format!("The procedures are: {}.", names.join(", "))))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn every_name_means_one_procedure_and_every_parameter_has_one_name() {
+        let mut names = HashSet::new();
+        for procedure in LISTS.into_iter().flatten() {
+            for name in procedure.aliases.iter().chain([&procedure.name]) {
+                assert!(names.insert(*name), "two procedures are called {name}");
+            }
+            let mut parameters = HashSet::from([TABLE_PARAMETER, "where"]);
+            for parameter in procedure.parameters {
+                for name in parameter.aliases.iter().chain([&parameter.name]) {
+                    assert!(parameters.insert(*name), "{procedure:?} has two parameters called {name}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_misspelt_procedure_is_told_the_right_name() {
+        let hint = |name: &str| find(name).expect_err(name).hint.unwrap_or_default();
+        assert_eq!(hint("rollback_to_snapshto"), "Did you mean \"rollback_to_snapshot\"?");
+        assert!(hint("abracadabra").contains("fast_forward"), "{}", hint("abracadabra"));
+        assert!(find("fast_forward").is_ok());
+    }
+}
