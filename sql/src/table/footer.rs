@@ -7,7 +7,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use datafusion::common::DataFusionError;
+use datafusion::common::ScalarValue;
 use datafusion::datasource::listing::PartitionedFile;
 use datafusion::datasource::physical_plan::parquet::ParquetFileReader;
 use datafusion::datasource::physical_plan::{ParquetFileMetrics, ParquetFileReaderFactory};
@@ -20,18 +20,40 @@ use parquet::arrow::async_reader::{AsyncFileReader, ParquetObjectReader};
 use parquet::errors::ParquetError;
 use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData};
 use parquet::file::page_index::column_index::ColumnIndexMetaData;
+use roaring::RoaringTreemap;
+use tarn_catalog::iceberg::{FileDeletes, LiveFile};
 use tarn_catalog::storage::Storage;
 
+use super::morsel::foreign_file;
+use super::naming::FieldNames;
 use crate::error::Error;
 use crate::sqlstate::SqlState;
 
 /// What a scan attaches to each file for its reader.
 #[derive(Debug)]
 pub(crate) struct TableFile {
-    pub url: String,
+    pub live: LiveFile,
     /// Field ids of the floating-point columns that may hold NaN in this file. Parquet's statistics leave NaN out
     /// while SQL sorts it after every number, so pruning by them would lose its rows.
     pub may_hold_nan: HashSet<i32>,
+    pub deletes: FileDeletes,
+    /// Positions that the scan leaves out although the table has them.
+    pub without: Option<Arc<RoaringTreemap>>,
+    /// Columns with the same value in every row, by their places in the table's schema: identity partitions. They need
+    /// not be in the file.
+    pub constants: Vec<(usize, ScalarValue)>,
+    /// The partition values as JSON, when the scan hands out hidden columns.
+    pub partition: Option<String>,
+}
+
+impl TableFile {
+    pub fn url(&self) -> &str {
+        self.live.file.file_path()
+    }
+
+    pub fn has_deletes(&self) -> bool {
+        !self.deletes.is_empty() || self.without.is_some()
+    }
 }
 
 /// Makes readers that share one cache of footers.
@@ -40,6 +62,7 @@ pub(crate) struct FooterCachingReaders {
     pub store: Arc<dyn ObjectStore>,
     /// Holds the cache of decoded files.
     pub storage: Arc<Storage>,
+    pub names: Arc<FieldNames>,
 }
 
 impl ParquetFileReaderFactory for FooterCachingReaders {
@@ -50,9 +73,7 @@ impl ParquetFileReaderFactory for FooterCachingReaders {
         metadata_size_hint: Option<usize>,
         metrics: &ExecutionPlanMetricsSet,
     ) -> datafusion::common::Result<Box<dyn AsyncFileReader + Send>> {
-        let file = partitioned_file.extensions.get_arc::<TableFile>().ok_or_else(|| {
-            DataFusionError::Internal("a table scan has a file that is not the table's".into())
-        })?;
+        let file = partitioned_file.extensions.get_arc::<TableFile>().ok_or_else(foreign_file)?;
         let location = partitioned_file.object_meta.location.clone();
         let file_metrics = ParquetFileMetrics::new(partition_index, location.as_ref(), metrics);
         let size = partitioned_file.object_meta.size;
@@ -61,7 +82,8 @@ impl ParquetFileReaderFactory for FooterCachingReaders {
             inner = inner.with_footer_size_hint(hint.min(usize::try_from(size).unwrap_or(usize::MAX)));
         }
         let inner = ParquetFileReader { file_metrics, inner, partitioned_file };
-        Ok(Box::new(FooterCachingReader { inner, file, storage: Arc::clone(&self.storage) }))
+        let (storage, names) = (Arc::clone(&self.storage), Arc::clone(&self.names));
+        Ok(Box::new(FooterCachingReader { inner, file, storage, names }))
     }
 }
 
@@ -69,6 +91,7 @@ struct FooterCachingReader {
     inner: ParquetFileReader,
     file: Arc<TableFile>,
     storage: Arc<Storage>,
+    names: Arc<FieldNames>,
 }
 
 impl AsyncFileReader for FooterCachingReader {
@@ -93,20 +116,40 @@ impl AsyncFileReader for FooterCachingReader {
         _options: Option<&'a ArrowReaderOptions>,
     ) -> BoxFuture<'a, parquet::errors::Result<Arc<ParquetMetaData>>> {
         async move {
-            if let Some(footer) = self.storage.decoded().get::<ParquetMetaData>(&self.file.url) {
+            let cache = self.storage.decoded();
+            let url = self.file.url();
+            let key = format!("footer of {url} under {}", self.names.key);
+            if let Some(footer) = cache.get::<ParquetMetaData>(&key) {
                 return Ok(footer);
             }
             let options = ArrowReaderOptions::new().with_page_index_policy(PageIndexPolicy::Optional);
             let footer = self.inner.get_metadata(Some(&options)).await;
-            let footer = without_statistics(
-                footer.map_err(|error| named(&self.file, error))?,
-                &self.file.may_hold_nan,
-            )?;
-            self.storage.decoded().insert(self.file.url.clone(), Arc::clone(&footer), footer.memory_size());
+            let footer = footer.map_err(|error| named(&self.file, error))?;
+            check_rows(&self.file, &footer)?;
+            let footer = self.names.apply(footer, url).map_err(external)?;
+            let footer = without_statistics(footer, &self.file.may_hold_nan)?;
+            cache.insert(key, Arc::clone(&footer), footer.memory_size());
             Ok(footer)
         }
         .boxed()
     }
+}
+
+/// A file that was swapped for another tells itself by its number of rows.
+fn check_rows(file: &TableFile, footer: &ParquetMetaData) -> parquet::errors::Result<()> {
+    let (found, expected) = (footer.file_metadata().num_rows(), file.live.file.record_count());
+    if u64::try_from(found) == Ok(expected) {
+        return Ok(());
+    }
+    let text = format!("a data file has {found} rows, and the table's metadata says {expected}");
+    let error = Error::new(SqlState::DATA_CORRUPTED, text)
+        .with_detail(format!("The data file is {}.", file.url()))
+        .with_hint("It is not the file that was committed. Restore it, or roll the table back.");
+    Err(external(error))
+}
+
+fn external(error: Error) -> ParquetError {
+    ParquetError::External(Box::new(error))
 }
 
 /// An error that says which file it is about, and whether its bytes or the way to them are at fault.
@@ -118,7 +161,7 @@ fn named(file: &TableFile, error: ParquetError) -> ParquetError {
         },
         damaged => Error::new(SqlState::DATA_CORRUPTED, format!("a data file is damaged: {damaged}")),
     };
-    ParquetError::External(Box::new(error.with_detail(format!("The data file is {}.", file.url))))
+    external(error.with_detail(format!("The data file is {}.", file.url())))
 }
 
 /// The footer without the statistics of the given fields.

@@ -2,22 +2,32 @@
 //! know a statement, a role or the catalog's store.
 //!
 //! ```text
-//! read:   scan -> bounds, prune (which files) -> statistics (what is promised) -> footer (readers, cached)
+//! read:   scan -> bounds, prune (which files) -> statistics (what is promised) -> source -> morsel (deletes)
+//!           -> footer (cached, under names of today) -> evolve (types of today) -> stage (hidden columns)
 //! write:  writer -> conform (types, NOT NULL) -> partition (split) -> fanout (files) -> data_file -> row_group
 //! both:   schema (Iceberg and Arrow columns), store (object stores for DataFusion)
 //! ```
+mod access;
 mod bounds;
 mod conform;
 mod data_file;
+mod equality;
+mod evolve;
 mod fanout;
 mod footer;
+pub mod hidden;
+mod morsel;
+mod naming;
 mod partition;
 mod progress;
 mod properties;
 mod prune;
 mod row_group;
+mod rows;
 mod scan;
 mod schema;
+mod source;
+mod stage;
 mod statistics;
 mod store;
 mod writer;

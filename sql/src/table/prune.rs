@@ -14,14 +14,21 @@ use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_optimizer::pruning::PruningPredicate;
 use iceberg::spec::{DataFile, Literal, PartitionSpecRef, PrimitiveLiteral, Transform};
 use iceberg::transform::create_transform_function;
+use tarn_catalog::iceberg::LiveFile;
 
 use super::bounds::{BoundColumn, ValueRange};
 
 /// One data file and the partition spec it was written under.
 #[derive(Debug, Clone)]
 pub(crate) struct SpecifiedFile {
-    pub file: Arc<DataFile>,
+    pub live: LiveFile,
     pub spec: PartitionSpecRef,
+}
+
+impl SpecifiedFile {
+    pub fn file(&self) -> &DataFile {
+        &self.live.file
+    }
 }
 
 /// For each file, whether it may hold a row for which `predicate` is true. A predicate that cannot be turned into
@@ -56,7 +63,7 @@ struct FileStatistics<'a> {
 
 impl FileStatistics<'_> {
     fn ranges(&self, column: &BoundColumn) -> Vec<ValueRange> {
-        self.files.iter().map(|file| column.range(&file.file, &file.spec)).collect()
+        self.files.iter().map(|file| column.range(file.file(), &file.spec)).collect()
     }
 
     /// One end of each file's range as an array; nothing when no file has it.
@@ -86,12 +93,12 @@ impl PruningStatistics for FileStatistics<'_> {
 
     fn null_counts(&self, column: &Column) -> Option<ArrayRef> {
         let column = self.columns.get(column.name())?;
-        let nulls = |file: &SpecifiedFile| file.file.null_value_counts().get(&column.id).copied();
+        let nulls = |file: &SpecifiedFile| file.file().null_value_counts().get(&column.id).copied();
         Some(Arc::new(self.files.iter().map(nulls).collect::<UInt64Array>()))
     }
 
     fn row_counts(&self) -> Option<ArrayRef> {
-        let rows = |file: &SpecifiedFile| Some(file.file.record_count());
+        let rows = |file: &SpecifiedFile| Some(file.file().record_count());
         Some(Arc::new(self.files.iter().map(rows).collect::<UInt64Array>()))
     }
 
@@ -126,12 +133,12 @@ impl WantedValues {
 
     /// False when the file has none of the values, true when it has nothing else, `None` when neither is known.
     fn contained(&self, column: &BoundColumn, file: &SpecifiedFile, buckets: &mut Buckets) -> Option<bool> {
-        let range = column.range(&file.file, &file.spec);
+        let range = column.range(file.file(), &file.spec);
         if !self.any_within(&range) || !self.any_in_bucket(column, file, buckets) {
             return Some(false);
         }
         let only = range.lower.is_some() && range.lower == range.upper;
-        let nulls = file.file.null_value_counts().get(&column.id).copied();
+        let nulls = file.file().null_value_counts().get(&column.id).copied();
         // A range of one value may be a truncated text, which stands for longer ones too.
         let exact = !matches!(range.lower, Some(ScalarValue::Utf8(_) | ScalarValue::Utf8View(_)))
             && !matches!(range.lower, Some(ScalarValue::Binary(_) | ScalarValue::BinaryView(_)));
@@ -151,7 +158,7 @@ impl WantedValues {
     }
 
     fn any_in_bucket(&self, column: &BoundColumn, file: &SpecifiedFile, buckets: &mut Buckets) -> bool {
-        let fields = file.spec.fields().iter().zip(file.file.partition().iter());
+        let fields = file.spec.fields().iter().zip(file.file().partition().iter());
         for (field, value) in fields.filter(|(field, _)| field.source_id == column.id) {
             let Transform::Bucket(count) = field.transform else {
                 continue;

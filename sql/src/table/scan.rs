@@ -6,10 +6,10 @@
 //! snapshot -> live files -> refuse what we cannot read -> prune -> limit -> guard -> groups -> DataSourceExec
 //! ```
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
-use arrow::datatypes::{DataType, SchemaRef};
+use arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef};
 use async_trait::async_trait;
 use datafusion::catalog::{Session, TableProvider};
 use datafusion::common::config::TableParquetOptions;
@@ -18,23 +18,39 @@ use datafusion::common::{DFSchema, DataFusionError, ScalarValue, Statistics};
 use datafusion::datasource::TableType;
 use datafusion::datasource::listing::PartitionedFile;
 use datafusion::datasource::memory::DataSourceExec;
-use datafusion::datasource::physical_plan::{FileGroup, FileScanConfigBuilder, ParquetSource};
+use datafusion::datasource::physical_plan::{
+    FileGroup, FileScanConfigBuilder, ParquetFileReaderFactory, ParquetSource,
+};
+use datafusion::datasource::table_schema::TableSchema;
 use datafusion::execution::object_store::ObjectStoreUrl;
 use datafusion::logical_expr::dml::InsertOp;
 use datafusion::logical_expr::{Cast, Expr, TableProviderFilterPushDown};
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::empty::EmptyExec;
-use iceberg::spec::{DataContentType, DataFile, DataFileFormat, PrimitiveType, TableMetadata};
+use iceberg::spec::{
+    DataFile, DataFileFormat, Literal, PartitionField, PrimitiveType, Schema as TableColumns, TableMetadata,
+    Transform,
+};
 use object_store::{ObjectMeta, ObjectStore};
-use tarn_catalog::iceberg::{TableState, live_files};
+use parquet::arrow::PARQUET_FIELD_ID_META_KEY;
+use roaring::RoaringTreemap;
+use tarn_catalog::iceberg::{DeleteIndex, FileDeletes, LiveFile, SnapshotFiles, TableState, snapshot_files};
 use tarn_catalog::storage::Storage;
 
 use super::bounds::{BoundColumn, primitive};
+use super::equality::EqualityDeletes;
+use super::evolve::{Defaults, Evolution};
 use super::footer::{FooterCachingReaders, TableFile};
+use super::hidden::{self, Hidden};
+use super::morsel::foreign_file;
+use super::naming::{FieldNames, name_of_foreign};
 use super::prune::{SpecifiedFile, may_match};
-use super::schema::{arrow_schema, scan_schema};
-use super::statistics::{WantedColumn, file_statistics};
+use super::schema::{arrow_schema, arrow_type, scan_schema};
+use super::source::{TableScan, TableSource};
+use super::stage::stored_id;
+use super::statistics::{LiveRows, WantedColumn, file_statistics};
 use crate::error::{Error, Result};
+use crate::sqlstate::SqlState;
 
 type EngineResult<T> = datafusion::common::Result<T>;
 
@@ -43,15 +59,22 @@ type EngineResult<T> = datafusion::common::Result<T>;
 pub struct IcebergTable {
     state: TableState,
     storage: Arc<Storage>,
-    /// What a scan hands out.
+    /// What a scan hands out: the table's columns, and after them the hidden ones if it was asked for those.
     schema: SchemaRef,
-    /// The same columns of plain types, in which files are pruned: DataFusion's pruning knows LIKE on those only, and
-    /// the Iceberg crate hashes nothing else.
+    /// The table's own columns of plain types, in which files are pruned: DataFusion's pruning knows LIKE on those
+    /// only, and the Iceberg crate hashes nothing else.
     plain: SchemaRef,
-    /// The id of each column, in the schema's order.
+    /// The id of each of the table's own columns, in the schema's order.
     ids: Vec<i32>,
     /// The columns that have bounds, by name.
     bounded: HashMap<String, BoundColumn>,
+    names: Arc<FieldNames>,
+    defaults: Defaults,
+    hidden: bool,
+    /// The only data files that are read, by URL.
+    only: Option<HashSet<String>>,
+    /// Rows that are left out in addition to the deleted ones.
+    without: BTreeMap<String, Arc<RoaringTreemap>>,
 }
 
 impl IcebergTable {
@@ -69,32 +92,81 @@ impl IcebergTable {
             ))
         });
         let bounded = bounded.collect();
-        Ok(IcebergTable { state, storage, schema, plain, ids, bounded })
+        let names = Arc::new(FieldNames::new(&state.version.metadata, iceberg)?);
+        let defaults = defaults(iceberg)?;
+        let (hidden, only, without) = (false, None, BTreeMap::new());
+        Ok(IcebergTable {
+            state,
+            storage,
+            schema,
+            plain,
+            ids,
+            bounded,
+            names,
+            defaults,
+            hidden,
+            only,
+            without,
+        })
+    }
+
+    /// The same table with the hidden columns (`hidden.rs`) after its own.
+    ///
+    /// # Errors
+    ///
+    /// 0A000 when the table has a column of its own with such a name.
+    pub fn with_row_columns(mut self) -> Result<IcebergTable> {
+        if let Some(taken) = hidden::NAMES.iter().find(|name| self.plain.index_of(name).is_ok()) {
+            let text = format!("column \"{taken}\" has the name of a column that every row has by itself");
+            return Err(Error::new(SqlState::FEATURE_NOT_SUPPORTED, text)
+                .with_hint("Rename the column with ALTER TABLE … RENAME COLUMN."));
+        }
+        let own = self.schema.fields().iter().cloned();
+        let fields: Vec<FieldRef> =
+            own.chain(Hidden::ALL.into_iter().map(|hidden| FieldRef::new(hidden.field()))).collect();
+        self.schema = Arc::new(Schema::new(fields));
+        self.hidden = true;
+        Ok(self)
+    }
+
+    /// The same table as if it had these data files alone.
+    pub fn only_files(mut self, urls: impl IntoIterator<Item = String>) -> IcebergTable {
+        self.only = Some(urls.into_iter().collect());
+        self
+    }
+
+    /// The same table as if these rows, by the URL of their data file, were deleted too.
+    pub fn without_rows(mut self, rows: BTreeMap<String, Arc<RoaringTreemap>>) -> IcebergTable {
+        self.without = rows;
+        self
     }
 
     fn metadata(&self) -> &TableMetadata {
         &self.state.version.metadata
     }
 
-    /// The data files of the state's snapshot.
-    async fn files(&self) -> Result<Vec<SpecifiedFile>> {
+    /// The data files of the state's snapshot, and what deletes rows of them.
+    async fn files(&self) -> Result<(Vec<SpecifiedFile>, DeleteIndex)> {
         let Some(snapshot) = self.state.snapshot_id else {
-            return Ok(Vec::new());
+            return Ok((Vec::new(), DeleteIndex::default()));
         };
-        let live = live_files(&self.storage, self.metadata(), snapshot).await?;
-        live.into_iter().map(|live| self.specified(live.file, live.spec_id)).collect()
+        let SnapshotFiles { data, deletes } =
+            snapshot_files(&self.storage, self.metadata(), snapshot).await?;
+        let wanted =
+            |live: &LiveFile| self.only.as_ref().is_none_or(|only| only.contains(live.file.file_path()));
+        let files = data.into_iter().filter(wanted).map(|live| self.specified(live));
+        Ok((files.collect::<Result<_>>()?, deletes))
     }
 
-    fn specified(&self, file: Arc<DataFile>, spec: i32) -> Result<SpecifiedFile> {
-        if file.content_type() != DataContentType::Data {
-            return Err(Error::unsupported("reading a table with delete files"));
-        }
+    fn specified(&self, live: LiveFile) -> Result<SpecifiedFile> {
+        let file = &live.file;
         if file.file_format() != DataFileFormat::Parquet {
             return Err(Error::unsupported(format!("reading data files in {} format", file.file_format())));
         }
-        let missing = || Error::internal(format!("data file {} has partition spec {spec}", file.file_path()));
-        let spec = Arc::clone(self.metadata().partition_spec_by_id(spec).ok_or_else(missing)?);
-        Ok(SpecifiedFile { file, spec })
+        let missing =
+            || Error::internal(format!("data file {} has partition spec {}", file.file_path(), live.spec_id));
+        let spec = Arc::clone(self.metadata().partition_spec_by_id(live.spec_id).ok_or_else(missing)?);
+        Ok(SpecifiedFile { live, spec })
     }
 
     /// Leaves out the files in which one of `filters` is true for no row. A filter that only a later operator can
@@ -132,19 +204,70 @@ impl IcebergTable {
     }
 
     /// The file as DataFusion opens it, after the guard has let it through.
-    fn admit(&self, file: &SpecifiedFile, wanted: &[WantedColumn]) -> Result<AdmittedFile> {
-        let url = file.file.file_path();
-        let checked = self.storage.guard().table_file(self.metadata().location(), url)?;
+    fn admit(
+        &self,
+        file: SpecifiedFile,
+        deletes: FileDeletes,
+        wanted: &[WantedColumn],
+    ) -> Result<AdmittedFile> {
+        let data = file.file();
+        let checked = self.storage.guard().table_file(self.metadata().location(), data.file_path())?;
         let (store, location) = self.storage.resolve(&checked)?;
         let last_modified = chrono::DateTime::UNIX_EPOCH;
-        let size = file.file.file_size_in_bytes();
+        let size = data.file_size_in_bytes();
         let meta = ObjectMeta { location, last_modified, size, e_tag: None, version: None };
-        let statistics = file_statistics(&file.file, &self.schema, wanted);
-        let extension = TableFile { url: url.to_owned(), may_hold_nan: self.may_hold_nan(&file.file) };
-        let file = PartitionedFile::new_from_meta(meta)
-            .with_statistics(Arc::new(statistics))
-            .with_extension(extension);
-        Ok(AdmittedFile { file, store, store_url: self.storage.store_url(&checked) })
+        let without = self.without.get(data.file_path()).cloned();
+        let rows = if without.is_some() { LiveRows::AtMost } else { LiveRows::of(data, &deletes) };
+        let statistics = file_statistics(data, &self.schema, wanted, rows);
+        let extension = TableFile {
+            may_hold_nan: self.may_hold_nan(data),
+            constants: self.constants(&file),
+            partition: self.hidden.then(|| self.partition_text(&file)).flatten(),
+            deletes,
+            without,
+            live: file.live,
+        };
+        let about = Arc::new(extension);
+        let mut file = PartitionedFile::new_from_meta(meta).with_statistics(Arc::new(statistics));
+        file.extensions.insert_arc(Arc::clone(&about));
+        Ok(AdmittedFile { file, about, store, store_url: self.storage.store_url(&checked) })
+    }
+
+    /// The columns that the file is partitioned by as they are, with their value in it. Floating-point numbers stay out:
+    /// zeros of both signs may share a partition.
+    fn constants(&self, file: &SpecifiedFile) -> Vec<(usize, ScalarValue)> {
+        let fields = file.spec.fields().iter().zip(file.file().partition().iter());
+        let identity = fields.filter(|(field, _)| field.transform == Transform::Identity);
+        let constant = |(field, value): (&PartitionField, Option<&Literal>)| {
+            let place = self.ids.iter().position(|id| *id == field.source_id)?;
+            let own = self.schema.field(place);
+            let column = self.bounded.get(own.name())?;
+            if matches!(column.iceberg, PrimitiveType::Float | PrimitiveType::Double) {
+                return None;
+            }
+            let column = BoundColumn { arrow: own.data_type().clone(), ..column.clone() };
+            let value = match value {
+                None => ScalarValue::try_new_null(own.data_type()).ok()?,
+                Some(Literal::Primitive(value)) => column.scalar(value)?,
+                Some(_) => return None,
+            };
+            Some((place, value))
+        };
+        identity.filter_map(constant).collect()
+    }
+
+    /// The partition values by the names of the spec's fields, as JSON.
+    fn partition_text(&self, file: &SpecifiedFile) -> Option<String> {
+        let types = file.spec.partition_type(&self.state.schema).ok()?;
+        let mut object = serde_json::Map::new();
+        for (field, value) in types.fields().iter().zip(file.file().partition().iter()) {
+            let json = match value {
+                Some(value) => value.clone().try_into_json(&field.field_type).ok()?,
+                None => serde_json::Value::Null,
+            };
+            object.insert(field.name.clone(), json);
+        }
+        Some(serde_json::Value::Object(object).to_string())
     }
 
     /// Every floating-point field, nested ones too, that is not known to be without NaN in this file.
@@ -172,27 +295,68 @@ impl IcebergTable {
             return Ok(Arc::new(EmptyExec::new(schema)));
         };
         let store_url = ObjectStoreUrl::parse(&first.store_url)?;
-        let readers =
-            FooterCachingReaders { store: Arc::clone(&first.store), storage: Arc::clone(&self.storage) };
-        let options = TableParquetOptions {
-            global: state.config_options().execution.parquet.clone(),
-            ..TableParquetOptions::default()
-        };
-        let mut source = ParquetSource::new(Arc::clone(&self.schema))
-            .with_table_parquet_options(options.clone())
-            .with_parquet_file_reader_factory(Arc::new(readers));
-        if let Some(hint) = options.global.metadata_size_hint {
-            source = source.with_metadata_size_hint(hint);
-        }
+        let source = self.source(state, &files)?;
         let statistics = self.summary(&files)?;
         let groups = balance(files, state.config().target_partitions());
         let config = FileScanConfigBuilder::new(store_url, Arc::new(source))
             .with_file_groups(groups)
             .with_statistics(statistics)
             .with_projection_indices(projection.cloned())?
+            .with_expr_adapter(Some(Arc::new(Evolution { defaults: Arc::clone(&self.defaults) })))
             .with_limit(limit)
             .build();
         Ok(DataSourceExec::from_data_source(config))
+    }
+
+    /// What reads the files: straight from Parquet, or through a stage if one of them has equality deletes or hidden
+    /// columns are handed out.
+    fn source(&self, state: &dyn Session, files: &[AdmittedFile]) -> EngineResult<TableSource> {
+        let deletes = files.iter().flat_map(|admitted| &admitted.about.deletes.equality);
+        let equality = EqualityDeletes::new(&self.storage, self.metadata(), &self.state.schema, deletes);
+        let equality = Arc::new(equality.map_err(engine_error)?);
+        let store = files.first().map(|first| Arc::clone(&first.store)).ok_or_else(foreign_file)?;
+        let (storage, names) = (Arc::clone(&self.storage), Arc::clone(&self.names));
+        let readers: Arc<dyn ParquetFileReaderFactory> =
+            Arc::new(FooterCachingReaders { store, storage, names });
+        let scan = Arc::new(TableScan {
+            storage: Arc::clone(&self.storage),
+            metadata: Arc::clone(&self.state.version.metadata),
+            readers: Arc::clone(&readers),
+            adapters: Arc::new(Evolution { defaults: Arc::clone(&self.defaults) }),
+            equality: Arc::clone(&equality),
+        });
+        let mut options = TableParquetOptions {
+            global: state.config_options().execution.parquet.clone(),
+            ..TableParquetOptions::default()
+        };
+        // Iceberg's times have microseconds; the nanoseconds of old files would not reach as far.
+        options.global.coerce_int96 = Some("us".to_owned());
+        let hint = options.global.metadata_size_hint;
+        let staged = self.hidden || !equality.is_empty();
+        let mut parquet =
+            ParquetSource::new(if staged { self.read(&equality) } else { Arc::clone(&self.schema) })
+                .with_table_parquet_options(options)
+                .with_parquet_file_reader_factory(readers);
+        if let Some(hint) = hint {
+            parquet = parquet.with_metadata_size_hint(hint);
+        }
+        if !staged {
+            return Ok(TableSource::straight(parquet, scan));
+        }
+        let schema = TableSchema::from_file_schema(Arc::clone(&self.schema));
+        Ok(TableSource::staged(parquet, schema, self.hidden, scan))
+    }
+
+    /// What a scan with a stage may read: the table's columns, those hidden ones that files may hold, and what equality
+    /// deletes compare although it was dropped.
+    fn read(&self, equality: &EqualityDeletes) -> SchemaRef {
+        let own = self.schema.fields().iter().take(self.ids.len()).cloned();
+        let stored = Hidden::ALL.into_iter().filter_map(stored_id).map(|id| {
+            let metadata = HashMap::from([(PARQUET_FIELD_ID_META_KEY.to_owned(), id.to_string())]);
+            Arc::new(Field::new(name_of_foreign(id), DataType::Int64, true).with_metadata(metadata))
+        });
+        let stored = stored.filter(|_| self.hidden);
+        Arc::new(Schema::new(own.chain(stored).chain(equality.dropped()).collect::<Vec<FieldRef>>()))
     }
 
     fn summary(&self, files: &[AdmittedFile]) -> EngineResult<Statistics> {
@@ -218,14 +382,17 @@ impl TableProvider for IcebergTable {
         filters: &[Expr],
         limit: Option<usize>,
     ) -> EngineResult<Arc<dyn ExecutionPlan>> {
-        let mut files = self.files().await.map_err(engine_error)?;
+        let (mut files, deletes) = self.files().await.map_err(engine_error)?;
         self.prune(state, filters, &mut files)?;
-        if let (Some(limit), true) = (limit, filters.is_empty()) {
-            keep_enough(&mut files, limit);
+        if let (Some(limit), true) = (limit, filters.is_empty() && self.without.is_empty()) {
+            keep_enough(&mut files, &deletes, limit);
         }
         let wanted = self.wanted(projection);
-        let admitted = files.iter().map(|file| self.admit(file, &wanted)).collect::<Result<Vec<_>>>();
-        self.plan(state, admitted.map_err(engine_error)?, projection, limit)
+        let admitted = files.into_iter().map(|file| {
+            let deletes = deletes.of(&file.live);
+            self.admit(file, deletes, &wanted)
+        });
+        self.plan(state, admitted.collect::<Result<_>>().map_err(engine_error)?, projection, limit)
     }
 
     /// Files and row groups are left out by a filter, single rows are not, so DataFusion filters again.
@@ -298,17 +465,34 @@ fn engine_error(error: Error) -> DataFusionError {
 /// A data file that the guard let through.
 struct AdmittedFile {
     file: PartitionedFile,
+    about: Arc<TableFile>,
     store: Arc<dyn ObjectStore>,
     store_url: String,
 }
 
-/// Drops the files after those whose rows are enough for a limit. Manifests count rows exactly.
-fn keep_enough(files: &mut Vec<SpecifiedFile>, limit: usize) {
+/// The initial defaults of all fields.
+fn defaults(schema: &TableColumns) -> Result<Defaults> {
+    let mut defaults = HashMap::new();
+    for (id, field) in schema.field_id_to_fields() {
+        let (Some(Literal::Primitive(value)), Some(iceberg)) =
+            (&field.initial_default, primitive(&field.field_type))
+        else {
+            continue;
+        };
+        let column = BoundColumn { id: *id, iceberg, arrow: arrow_type(&field.field_type)? };
+        defaults.extend(column.scalar(value).map(|value| (*id, value)));
+    }
+    Ok(Arc::new(defaults))
+}
+
+/// Drops the files after those whose rows are enough for a limit.
+fn keep_enough(files: &mut Vec<SpecifiedFile>, deletes: &DeleteIndex, limit: usize) {
     let limit = u64::try_from(limit).unwrap_or(u64::MAX);
     let mut rows = 0u64;
     files.retain(|file| {
         let wanted = rows < limit;
-        rows = rows.saturating_add(file.file.record_count());
+        let live = LiveRows::of(file.file(), &deletes.of(&file.live));
+        rows = rows.saturating_add(live.at_least(file.file()));
         wanted
     });
 }

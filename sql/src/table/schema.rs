@@ -34,13 +34,25 @@ pub fn arrow_schema(schema: &Schema) -> Result<SchemaRef> {
 /// The Arrow schema in which a scan hands out rows: text and bytes as views, which DataFusion compares, groups and
 /// filters without copying them. Inside nested columns they stay plain, as DataFusion's own Parquet tables have it.
 pub(crate) fn scan_schema(schema: &Schema) -> Result<SchemaRef> {
-    let view = |field: &FieldRef| match field.data_type() {
-        DataType::Utf8 => Arc::new(field.as_ref().clone().with_data_type(DataType::Utf8View)),
-        DataType::Binary => Arc::new(field.as_ref().clone().with_data_type(DataType::BinaryView)),
-        _ => Arc::clone(field),
+    let view = |field: &FieldRef| {
+        let data_type = viewed(field.data_type());
+        if data_type == *field.data_type() {
+            Arc::clone(field)
+        } else {
+            Arc::new(field.as_ref().clone().with_data_type(data_type))
+        }
     };
     let fields: Fields = arrow_schema(schema)?.fields().iter().map(view).collect();
     Ok(Arc::new(ArrowSchema::new(fields)))
+}
+
+/// The type in which a scan hands out a column of this type.
+pub(crate) fn viewed(data_type: &DataType) -> DataType {
+    match data_type {
+        DataType::Utf8 => DataType::Utf8View,
+        DataType::Binary => DataType::BinaryView,
+        other => other.clone(),
+    }
 }
 
 fn arrow_field(field: &NestedField) -> Result<FieldRef> {

@@ -6,21 +6,72 @@ use arrow::datatypes::{Schema, SchemaRef};
 use datafusion::common::stats::Precision;
 use datafusion::common::{ColumnStatistics, ScalarValue, Statistics};
 use iceberg::spec::{DataFile, PrimitiveType};
+use tarn_catalog::iceberg::FileDeletes;
 
 use super::bounds::{BoundColumn, ValueRange};
 
 /// The statistics of one file over the whole table schema. Columns that are not in `wanted` stay unknown, so that a
-/// wide table costs what a query reads of it. Files with deletes never get here: the scan refuses them.
-pub(crate) fn file_statistics(file: &DataFile, schema: &SchemaRef, wanted: &[WantedColumn]) -> Statistics {
+/// wide table costs what a query reads of it. Of a file with deletes nothing is exact but, where it is known, the
+/// number of rows that are left (trap T4).
+pub(crate) fn file_statistics(
+    file: &DataFile,
+    schema: &SchemaRef,
+    wanted: &[WantedColumn],
+    rows: LiveRows,
+) -> Statistics {
     let mut statistics = Statistics::new_unknown(schema);
-    let rows = usize::try_from(file.record_count()).unwrap_or(usize::MAX);
-    statistics.num_rows = Precision::Exact(rows);
+    let all = usize::try_from(file.record_count()).unwrap_or(usize::MAX);
     for column in wanted {
         if let Some(slot) = statistics.column_statistics.get_mut(column.position) {
-            *slot = column.statistics(file, schema, rows);
+            *slot = column.statistics(file, schema, all);
+        }
+    }
+    let left = |rows: u64| Precision::Exact(usize::try_from(rows).unwrap_or(usize::MAX));
+    match rows {
+        LiveRows::All => statistics.num_rows = Precision::Exact(all),
+        LiveRows::Exactly(rows) => {
+            statistics = statistics.to_inexact();
+            statistics.num_rows = left(rows);
+        }
+        LiveRows::AtMost => {
+            statistics.num_rows = Precision::Inexact(all);
+            statistics = statistics.to_inexact();
         }
     }
     statistics
+}
+
+/// How many rows of a file are live.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum LiveRows {
+    All,
+    /// A deletion vector counts its rows.
+    Exactly(u64),
+    /// Position-delete files may name a row twice, and what equality deletes hit is not known.
+    AtMost,
+}
+
+impl LiveRows {
+    pub fn of(file: &DataFile, deletes: &FileDeletes) -> LiveRows {
+        let Some(positions) = &deletes.positions else {
+            return if deletes.equality.is_empty() { LiveRows::All } else { LiveRows::AtMost };
+        };
+        match positions.vector() {
+            Some(vector) if deletes.equality.is_empty() => {
+                LiveRows::Exactly(file.record_count().saturating_sub(vector.file.record_count()))
+            }
+            _ => LiveRows::AtMost,
+        }
+    }
+
+    /// As many rows are there for sure.
+    pub fn at_least(self, file: &DataFile) -> u64 {
+        match self {
+            LiveRows::All => file.record_count(),
+            LiveRows::Exactly(rows) => rows,
+            LiveRows::AtMost => 0,
+        }
+    }
 }
 
 /// A column that a query reads.
