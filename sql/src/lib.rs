@@ -16,6 +16,8 @@ mod authorize;
 
 mod plan;
 
+mod optimize;
+
 mod procedure;
 
 mod execute;

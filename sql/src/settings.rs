@@ -80,6 +80,7 @@ static SETTINGS: &[Setting] = &[
         "The isolation of new transactions.",
     ),
     setting("default_transaction_read_only", Kind::Boolean, "off", "Whether new transactions refuse writes."),
+    setting("enable_join_reorder", Kind::Boolean, "on", "Whether joins are put into the cheapest order."),
     setting("extra_float_digits", Kind::Integer(-15, 3), "1", "Kept for drivers; floats always round-trip."),
     reported(
         "in_hot_standby",
@@ -253,6 +254,11 @@ impl Settings {
 
     pub fn time_zone(&self) -> String {
         self.get("timezone").unwrap_or_else(|_| "UTC".to_owned())
+    }
+
+    /// The value of a setting that is on or off.
+    pub fn is_on(&self, name: &str) -> bool {
+        self.get(name).is_ok_and(|value| value == "on")
     }
 
     /// None for no limit.

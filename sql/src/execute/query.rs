@@ -13,9 +13,11 @@ use datafusion::physical_plan::{ExecutionPlan, execute_stream};
 use futures::{StreamExt, TryStreamExt};
 
 use crate::error::{Error, Result};
+use crate::optimize::order_joins;
 use crate::outcome::{Outcome, Rows};
 use crate::plan::{Context, QueryPlan, engine_error};
 use crate::sqlstate::SqlState;
+use crate::table::load_statistics;
 use crate::types;
 
 /// Starts a query; its rows come as they are read.
@@ -30,7 +32,11 @@ pub(super) async fn run(plan: QueryPlan, context: &Context) -> Result<Outcome> {
 
 /// The operators that a logical plan is run with.
 pub(super) async fn physical_plan(plan: &LogicalPlan, context: &Context) -> Result<Arc<dyn ExecutionPlan>> {
-    let optimized = context.state.optimize(plan).map_err(engine_error)?;
+    let mut optimized = context.state.optimize(plan).map_err(engine_error)?;
+    if context.reorder_joins {
+        load_statistics(&optimized).await.map_err(engine_error)?;
+        optimized = order_joins(optimized).map_err(engine_error)?;
+    }
     context.state.query_planner().create_physical_plan(&optimized, &context.state).await.map_err(engine_error)
 }
 

@@ -49,6 +49,8 @@ pub(crate) struct Context {
     pub stop: Stop,
     /// What system tables and catalog functions may know.
     pub system: Arc<SystemContext>,
+    /// Whether joins are put into the cheapest order, by the setting `enable_join_reorder`.
+    pub reorder_joins: bool,
 }
 
 impl Context {
@@ -69,7 +71,8 @@ impl Context {
         state.execution_props_mut().query_execution_start_time = now(&engine);
         functions::register_for_statement(&mut state, &system).map_err(engine_error)?;
         configure_functions(&mut state)?;
-        Ok(Context { engine, state, scope, stop: Stop::default(), system })
+        let reorder_joins = settings.is_on("enable_join_reorder");
+        Ok(Context { engine, state, scope, stop: Stop::default(), system, reorder_joins })
     }
 
     /// A transaction on the version that the statement reads.

@@ -4,6 +4,7 @@
 //! ```text
 //! read:   scan -> bounds, prune (which files) -> statistics (what is promised) -> source -> morsel (deletes)
 //!           -> footer (cached, under names of today) -> evolve (types of today) -> stage (hidden columns)
+//! joins:  relation (what is known of a whole table)
 //! write:  writer -> conform (types, NOT NULL) -> partition (split) -> fanout (files) -> data_file -> row_group
 //! both:   schema (Iceberg and Arrow columns), store (object stores for DataFusion)
 //! ```
@@ -22,6 +23,7 @@ mod partition;
 mod progress;
 mod properties;
 mod prune;
+mod relation;
 mod row_group;
 mod rows;
 mod scan;
@@ -33,6 +35,7 @@ mod store;
 mod writer;
 
 pub use progress::WriteProgress;
+pub use relation::load_statistics;
 pub use scan::IcebergTable;
 pub use schema::{arrow_schema, iceberg_schema};
 pub use store::StoreRegistry;

@@ -7,7 +7,7 @@
 //! ```
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef};
 use async_trait::async_trait;
@@ -45,6 +45,7 @@ use super::hidden::{self, Hidden};
 use super::morsel::foreign_file;
 use super::naming::{FieldNames, name_of_foreign};
 use super::prune::{SpecifiedFile, may_match};
+use super::relation::relation_statistics;
 use super::schema::{arrow_schema, arrow_type, scan_schema};
 use super::source::{TableScan, TableSource};
 use super::stage::stored_id;
@@ -75,6 +76,8 @@ pub struct IcebergTable {
     only: Option<HashSet<String>>,
     /// Rows that are left out in addition to the deleted ones.
     without: BTreeMap<String, Arc<RoaringTreemap>>,
+    /// What joins are ordered by, once somebody has asked for it.
+    relation: OnceLock<Statistics>,
 }
 
 impl IcebergTable {
@@ -107,7 +110,22 @@ impl IcebergTable {
             hidden,
             only,
             without,
+            relation: OnceLock::new(),
         })
+    }
+
+    /// Finds out what joins are ordered by. A table of which it cannot be found out goes without: reading it will
+    /// say why.
+    pub(super) async fn load_statistics(&self) {
+        if self.relation.get().is_some() {
+            return;
+        }
+        match relation_statistics(&self.state, &self.storage, &self.schema, &self.bounded).await {
+            // Another part of the same statement may have been first.
+            Ok(Some(statistics)) => drop(self.relation.set(statistics)),
+            Ok(None) => {}
+            Err(error) => tracing::debug!(%error, "a table has no statistics"),
+        }
     }
 
     /// The same table with the hidden columns (`hidden.rs`) after its own.
@@ -373,6 +391,10 @@ impl TableProvider for IcebergTable {
 
     fn table_type(&self) -> TableType {
         TableType::Base
+    }
+
+    fn statistics(&self) -> Option<Statistics> {
+        self.relation.get().cloned()
     }
 
     async fn scan(

@@ -1,0 +1,21 @@
+//! What we add to the query engine's optimizer: the order of joins, by cost. Everything here is a pure function of a
+//! plan and of the statistics that its tables carry; nothing is read. It must never change what a query answers.
+//!
+//! ```text
+//! join_order  finds the join trees of a plan and replaces those that have a clearly cheaper order
+//! graph       a join tree taken apart: relations, equalities, predicates, semi joins
+//! estimate    how many rows a plan gives, and how many values a column has; selectivity does it for predicates
+//! search      the cheapest order, over numbers alone
+//! build       the order as a plan again
+//! ```
+mod build;
+mod estimate;
+mod graph;
+mod join_order;
+mod search;
+mod selectivity;
+
+pub(crate) use join_order::order_joins;
+
+#[cfg(test)]
+mod tests;
