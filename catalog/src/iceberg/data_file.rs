@@ -89,7 +89,7 @@ pub(super) fn carried(live: &LiveFile) -> Result<DataFile> {
     build(&builder)
 }
 
-fn build(builder: &DataFileBuilder) -> Result<DataFile> {
+pub(super) fn build(builder: &DataFileBuilder) -> Result<DataFile> {
     builder
         .build()
         .map_err(|source| Error::internal("a data file's description is incomplete").with_source(source))

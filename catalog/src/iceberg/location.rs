@@ -26,13 +26,23 @@ pub(super) fn metadata_location(table: &str, version: u32, write: WriteId) -> St
     format!("{table}/metadata/{version:05}-{write}.metadata.json")
 }
 
-pub(super) fn manifest_list_location(table: &str, snapshot_id: i64, write: WriteId) -> String {
-    format!("{table}/metadata/snap-{snapshot_id}-1-{write}.avro")
+pub(super) fn manifest_list_location(table: &str, snapshot_id: i64, write: WriteId, attempt: &str) -> String {
+    format!("{table}/metadata/snap-{snapshot_id}-{attempt}-{write}.avro")
 }
 
-/// The snapshot is part of the name because a commit that is rebased writes its manifests again.
-pub(super) fn manifest_location(table: &str, snapshot_id: i64, write: WriteId, number: usize) -> String {
-    format!("{table}/metadata/{write}-{snapshot_id}-m{number}.avro")
+pub(super) fn manifest_location(table: &str, write: WriteId, attempt: &str, number: usize) -> String {
+    format!("{table}/metadata/{write}-{attempt}-m{number}.avro")
+}
+
+/// The URL of a position-delete file, or with `puffin` of a file of deletion vectors.
+pub(super) fn delete_file_location(
+    table: &str,
+    write: WriteId,
+    attempt: &str,
+    number: usize,
+    extension: &str,
+) -> String {
+    format!("{table}/data/{write}-{attempt}-{number:05}-deletes.{extension}")
 }
 
 /// The number in front of a metadata file's name; files that other engines named otherwise count as 0.

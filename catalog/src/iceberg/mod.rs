@@ -6,26 +6,35 @@
 //! metadata.rs   the metadata.json of a new or replaced table
 //! state.rs      which snapshot and columns a reader sees: current, of a branch or tag, as of a time
 //! basis.rs      what a write is built on, and where others may have come before it
+//! start.rs      which version a write builds on, and whether its files fit
+//! validate.rs   whether others have changed what a write rests on
+//! changes.rs    which files of a snapshot go, and which come
 //! update.rs     a change of the metadata alone
 //! snapshot.rs   a write and the table's head -> manifests, manifest list, metadata.json, new pointer
 //! manifest/     manifests read (live files, cached) and written (rolled, merged)
 //! deletes/      which rows of a data file are deleted, read and written
+//! difference.rs what one snapshot changed
 //! summary.rs    the figures of a snapshot that other engines expect
 //! metrics/      bounds and counts of a data file, from the batches that go into it
 //! data_file.rs  the description of one data file
 //! location.rs   names of folders and files
 //! ```
 mod basis;
+mod changes;
+mod check;
 mod data_file;
 mod deletes;
+mod difference;
 mod location;
 mod manifest;
 mod metadata;
 pub mod metrics;
 mod snapshot;
+mod start;
 mod state;
 mod summary;
 mod update;
+mod validate;
 mod write;
 
 pub use basis::{Basis, Others, PROVISIONAL_ROW_ID};
@@ -33,8 +42,9 @@ pub use data_file::{FileFacts, describe_file};
 pub use deletes::{
     DeleteIndex, FileDeletes, PositionDeletes, SnapshotFiles, deleted_positions, snapshot_files,
 };
+pub use difference::{SnapshotChanges, snapshot_changes};
 pub use location::{data_file_location, default_location};
-pub use manifest::{LiveFile, live_files};
+pub use manifest::{FileKey, LiveFile, file_key, live_files};
 pub use metadata::{NewTable, new_table, parse_metadata, pointer_to, replace_table};
 pub use snapshot::produce;
 pub use state::{TableState, references};

@@ -1,9 +1,10 @@
-//! Turns a write into a new version of its table: manifests, manifest list and metadata.json in object storage, and the
-//! pointer that the commit will store (design, "Commit"). Nobody sees any of it until the pointer moves.
+//! Turns a write into a new version of its table: delete files, manifests, manifest list and metadata.json in object
+//! storage, and the pointer that the commit will store (design, "Commit"). Nobody sees any of it until the pointer moves.
 //!
 //! ```text
 //! start      which version to build on, or Conflict      pure
-//! removal    which live files go, or Conflict            reads manifests
+//! validate   what others have done since, or Conflict    reads manifests and delete files
+//! changes    which live files go; new delete files       writes
 //! manifests  new, rewritten and merged ones              writes
 //! snapshot   manifest list -> Snapshot                   writes
 //! metadata   builder -> metadata.json, only if absent    writes
@@ -11,40 +12,31 @@
 //!
 //! It must never move a pointer, and it runs inside the table's latch, so the head it is given is the head.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use iceberg::io::Storage as _;
 use iceberg::spec::{
-    DataContentType, FormatVersion, MAIN_BRANCH, ManifestFile, ManifestListWriter,
-    Operation as SnapshotOperation, Snapshot, Summary, TableMetadata,
+    DataFile, FormatVersion, ManifestContentType, ManifestFile, ManifestListWriter,
+    Operation as SnapshotOperation, PartitionSpecRef, SchemaRef, Snapshot, Summary, TableMetadata,
 };
 
 use super::basis::{Basis, PROVISIONAL_ROW_ID};
-use super::location::{manifest_list_location, metadata_location, metadata_version};
-use super::manifest::{
-    Entry, LiveFile, ManifestOutput, Removal, live_files, manifest_list, merge, remove,
-    version_1_is_not_written,
-};
+use super::changes::{Changes, changes};
+use super::check::check_snapshot;
+use super::deletes::{SnapshotFiles, snapshot_files};
+use super::location::{manifest_list_location, metadata_location};
+use super::manifest::{Entry, ManifestOutput, manifest_list, merge, remove, version_1_is_not_written};
 use super::metadata::{pointer_to, updated_at};
+use super::start::{Start, branch_head, check_added, start, written_for};
 use super::summary::{Figures, stated_totals, summarize};
 use super::update::update;
-use super::write::{Operation, Produced, TableWrite, Target};
+use super::validate::validate;
+use super::write::{Operation, Produced, TableWrite};
 use crate::env::Env;
 use crate::error::{Error, ErrorKind, Result};
-use crate::object::TablePointer;
 use crate::storage::{Storage, TableStorage};
-
-/// The version of the table that the new one follows.
-#[derive(Debug)]
-struct Start {
-    metadata: TableMetadata,
-    /// Where the version before is written; none for a new table.
-    previous: Option<String>,
-    /// Number of the new metadata file.
-    version: u32,
-}
 
 /// Writes the metadata of a new version of a table. When this fails, what it had written is deleted.
 pub async fn produce(
@@ -68,63 +60,6 @@ pub async fn produce(
     }
 }
 
-/// Decides what to build on. An append to a table that has grown since is an append to the grown table; a table whose
-/// columns or partitioning have changed since is another table, and the files that were made do not fit it. Pure.
-fn start(write: &TableWrite, head: Option<(&TableMetadata, &TablePointer)>) -> Result<Start> {
-    let follow = |metadata: &TableMetadata, pointer: &TablePointer| Start {
-        metadata: metadata.clone(),
-        previous: Some(pointer.metadata_location.clone()),
-        version: metadata_version(&pointer.metadata_location) + 1,
-    };
-    match (&write.target, head) {
-        (Target::New(metadata), None) => {
-            Ok(Start { metadata: metadata.as_ref().clone(), previous: None, version: 0 })
-        }
-        // An earlier write of the same transaction made it, and this one fills it.
-        (Target::New(made), Some((metadata, pointer))) if made.uuid() == metadata.uuid() => {
-            Ok(follow(metadata, pointer))
-        }
-        (Target::New(_), Some(_)) => {
-            Err(Error::internal(format!("table {} exists and is made again", write.name)))
-        }
-        (_, None) => Err(conflict(write, "was dropped")),
-        (Target::Replace { staged, base }, Some((_, pointer))) if pointer == base => {
-            Ok(follow(staged, pointer))
-        }
-        (Target::Replace { .. }, Some(_)) => Err(conflict(write, "was changed")),
-        (Target::Existing { base }, Some((metadata, pointer))) => {
-            let base = &base.metadata;
-            if metadata.uuid() != base.uuid() {
-                return Err(conflict(write, "was dropped and made again"));
-            }
-            let differs = metadata.current_schema_id() != base.current_schema_id()
-                || metadata.default_partition_spec_id() != base.default_partition_spec_id();
-            if differs && !matches!(write.operation, Operation::Update { .. }) {
-                return Err(conflict(write, "was given other columns or another partitioning"));
-            }
-            Ok(follow(metadata, pointer))
-        }
-    }
-}
-
-/// Asserts what the writer of the files promised. A file elsewhere would be read with our credentials for ever after.
-fn check_added(storage: &Storage, write: &TableWrite, metadata: &TableMetadata) -> Result<()> {
-    let fields = metadata.default_partition_spec().fields().len();
-    for file in &write.added {
-        storage.guard().table_file(metadata.location(), file.file_path())?;
-        if file.content_type() != DataContentType::Data || file.partition().fields().len() != fields {
-            let text = format!("file \"{}\" does not fit table {}", file.file_path(), write.name);
-            return Err(Error::internal(text));
-        }
-    }
-    let may_add =
-        !matches!(write.operation, Operation::CreateEmpty | Operation::Truncate | Operation::Update { .. });
-    if may_add || write.added.is_empty() {
-        return Ok(());
-    }
-    Err(Error::internal(format!("{:?} of table {} adds files", write.operation, write.name)))
-}
-
 async fn build(
     storage: &Arc<Storage>,
     env: &dyn Env,
@@ -141,8 +76,15 @@ async fn build(
             update(metadata, previous, requirements, updates, env.now_ms())?
         }
         _ => {
+            validate(storage, write, basis).await?;
             let snapshot = add_snapshot(storage, env, write, basis, &metadata, files).await?;
-            metadata.into_builder(previous).set_branch_snapshot(snapshot, MAIN_BRANCH)?.build()?.metadata
+            let builder =
+                metadata.into_builder(previous).set_branch_snapshot(snapshot.clone(), &write.branch)?;
+            let metadata = builder.build()?.metadata;
+            if cfg!(debug_assertions) {
+                check_snapshot(storage, &metadata, &snapshot).await?;
+            }
+            metadata
         }
     };
     let json = serde_json::to_vec(&metadata)
@@ -167,7 +109,7 @@ fn create_empty(env: &dyn Env, metadata: TableMetadata, previous: Option<String>
     updated_at(metadata.into_builder(Some(previous)).build()?.metadata, now_ms, None)
 }
 
-/// Writes the manifests and the manifest list of the next snapshot.
+/// Writes the delete files, the manifests and the manifest list of the next snapshot.
 async fn add_snapshot(
     storage: &Arc<Storage>,
     env: &dyn Env,
@@ -179,51 +121,115 @@ async fn add_snapshot(
     if metadata.format_version() == FormatVersion::V1 {
         return Err(version_1_is_not_written());
     }
-    let parent = metadata.current_snapshot();
-    let removal = removal(write, metadata);
-    check_unchanged(storage, write, basis, &removal).await?;
-    let before = match parent {
-        Some(parent) => totals(storage, metadata, parent).await?,
-        None => Figures::default(),
-    };
+    let parent = branch_head(metadata, &write.branch)?;
     let manifests = match parent {
         Some(parent) => manifest_list(storage, metadata, parent.snapshot_id()).await?,
         None => Arc::default(),
     };
-    let snapshot_id = basis.snapshot_id.unwrap_or_else(|| new_snapshot_id(env, metadata));
     let mut output = ManifestOutput {
         storage,
         table: metadata.location(),
         format_version: metadata.format_version(),
-        snapshot_id,
+        snapshot_id: basis.snapshot_id.unwrap_or_else(|| new_snapshot_id(env, metadata)),
         write: write.write,
+        attempt: attempt(env),
         begun: 0,
         files,
     };
-    let added = write.added.iter().cloned().map(Entry::Added).collect();
-    let mut all = output.write(metadata.current_schema(), metadata.default_partition_spec(), added).await?;
-    let (kept, removed) = remove(&mut output, &manifests, &removal).await?;
-    all.extend(merge(&mut output, metadata, kept).await?);
-    let summary = Summary {
-        operation: match write.operation {
-            Operation::CreateEmpty | Operation::Append => SnapshotOperation::Append,
-            Operation::OverwriteAll | Operation::OverwritePartitions => SnapshotOperation::Overwrite,
-            Operation::Truncate => SnapshotOperation::Delete,
-            Operation::RowDelta(_) | Operation::Rewrite(_) | Operation::Update { .. } => {
-                return Err(not_yet(&write.operation));
-            }
-        },
-        additional_properties: summarize(
-            &write.added,
-            &removed,
-            before,
-            parent.map(AsRef::as_ref),
-            write.write,
-        ),
+    let stated = parent.and_then(stated_totals);
+    let live = match parent {
+        Some(parent) if stated.is_none() || !matches!(write.operation, Operation::Append) => {
+            snapshot_files(storage, metadata, parent.snapshot_id()).await?
+        }
+        _ => SnapshotFiles::default(),
     };
-    let timestamp_ms = snapshot_time(env, metadata);
-    let first_row_id = if basis.staged { PROVISIONAL_ROW_ID } else { metadata.next_row_id() };
-    write_list(&mut output, metadata, all, summary, timestamp_ms, first_row_id).await
+    let changes = changes(&mut output, write, metadata, &live).await?;
+    let mut all = add_files(&mut output, write, metadata, &changes).await?;
+    let gone: Vec<_> = changes.removed.iter().chain(&changes.removed_deletes).cloned().collect();
+    let kept = remove(&mut output, &manifests, &gone).await?;
+    all.extend(merge(&mut output, metadata, kept).await?);
+    let before = stated.unwrap_or_else(|| Figures::of_snapshot(&live));
+    let summary = Summary {
+        operation: operation(write, &changes),
+        additional_properties: summarize(&write.added, &changes, before, write.write),
+    };
+    let list = List {
+        parent: parent.map(Snapshot::snapshot_id),
+        timestamp_ms: snapshot_time(env, metadata),
+        first_row_id: if basis.staged { PROVISIONAL_ROW_ID } else { metadata.next_row_id() },
+        summary,
+    };
+    write_list(&mut output, metadata, all, list).await
+}
+
+/// What a snapshot did, in the words of the specification.
+fn operation(write: &TableWrite, changes: &Changes) -> SnapshotOperation {
+    match write.operation {
+        Operation::CreateEmpty | Operation::Append | Operation::Update { .. } => SnapshotOperation::Append,
+        Operation::OverwriteAll | Operation::OverwritePartitions => SnapshotOperation::Overwrite,
+        Operation::Truncate => SnapshotOperation::Delete,
+        Operation::Rewrite(_) => SnapshotOperation::Replace,
+        Operation::RowDelta(_) if write.added.is_empty() => SnapshotOperation::Delete,
+        Operation::RowDelta(_) if changes.is_empty() => SnapshotOperation::Append,
+        Operation::RowDelta(_) => SnapshotOperation::Overwrite,
+    }
+}
+
+/// Writes the manifests of the files that come.
+async fn add_files(
+    output: &mut ManifestOutput<'_>,
+    write: &TableWrite,
+    metadata: &TableMetadata,
+    changes: &Changes,
+) -> Result<Vec<ManifestFile>> {
+    let sequence = match &write.operation {
+        Operation::Rewrite(rewrite) => rewrite.data_sequence_number,
+        _ => None,
+    };
+    let made_for = written_for(write);
+    let schema = metadata.schema_by_id(made_for.current_schema_id());
+    let spec = spec_of(metadata, made_for.default_partition_spec_id())?;
+    let added = write.added.iter().map(|file| Entry::Added(file.clone(), sequence)).collect();
+    let schema = schema.unwrap_or_else(|| metadata.current_schema());
+    let mut all = output.write(schema, spec, ManifestContentType::Data, added).await?;
+    let mut deletes: BTreeMap<i32, Vec<&DataFile>> = BTreeMap::new();
+    for (spec, file) in &changes.added_deletes {
+        deletes.entry(*spec).or_default().push(file);
+    }
+    for (spec, files) in deletes {
+        let spec = spec_of(metadata, spec)?;
+        let entries = files.into_iter().map(|file| Entry::Added(file.clone(), None)).collect();
+        let schema = schema_for(metadata, spec);
+        all.extend(output.write(schema, spec, ManifestContentType::Deletes, entries).await?);
+    }
+    Ok(all)
+}
+
+fn spec_of(metadata: &TableMetadata, spec_id: i32) -> Result<&PartitionSpecRef> {
+    metadata.partition_spec_by_id(spec_id).ok_or_else(|| {
+        Error::new(
+            ErrorKind::Unsupported,
+            format!("the table has files of partition spec {spec_id}, and no such spec"),
+        )
+    })
+}
+
+/// A schema that has the source columns of a spec: of an old spec they may have been dropped since.
+fn schema_for<'a>(metadata: &'a TableMetadata, spec: &PartitionSpecRef) -> &'a SchemaRef {
+    let current = metadata.current_schema();
+    let fits = |schema: &&SchemaRef| spec.partition_type(schema).is_ok();
+    if fits(&current) {
+        return current;
+    }
+    metadata.schemas_iter().filter(fits).max_by_key(|schema| schema.schema_id()).unwrap_or(current)
+}
+
+/// What goes into a snapshot besides its manifests.
+struct List {
+    parent: Option<i64>,
+    timestamp_ms: i64,
+    first_row_id: u64,
+    summary: Summary,
 }
 
 /// Writes the manifest list, which gives the new manifests their sequence number and, in version 3, their row ids.
@@ -231,14 +237,12 @@ async fn write_list(
     output: &mut ManifestOutput<'_>,
     metadata: &TableMetadata,
     manifests: Vec<ManifestFile>,
-    summary: Summary,
-    timestamp_ms: i64,
-    first_row_id: u64,
+    snapshot: List,
 ) -> Result<Snapshot> {
+    let List { parent, timestamp_ms, first_row_id, summary } = snapshot;
     let id = output.snapshot_id;
-    let parent = metadata.current_snapshot_id();
     let sequence_number = metadata.next_sequence_number();
-    let url = manifest_list_location(output.table, id, output.write);
+    let url = manifest_list_location(output.table, id, output.write, &output.attempt);
     let file = TableStorage::new(output.storage.clone(), output.table).writer(&url).await?;
     output.files.push(url.clone());
     let mut list = match metadata.format_version() {
@@ -263,68 +267,16 @@ async fn write_list(
     })
 }
 
-/// Which files go. An unpartitioned table is one partition.
-fn removal(write: &TableWrite, metadata: &TableMetadata) -> Removal {
-    let spec = metadata.default_partition_spec();
-    match write.operation {
-        Operation::CreateEmpty
-        | Operation::Append
-        | Operation::RowDelta(_)
-        | Operation::Rewrite(_)
-        | Operation::Update { .. } => Removal::None,
-        Operation::OverwriteAll | Operation::Truncate => Removal::All,
-        Operation::OverwritePartitions if spec.fields().is_empty() => Removal::All,
-        Operation::OverwritePartitions => Removal::Partitions {
-            spec_id: spec.spec_id(),
-            partitions: write.added.iter().map(|file| file.partition().clone()).collect::<HashSet<_>>(),
-        },
-    }
-}
-
-/// An overwrite replaces what its statement could see. If somebody has added or removed files there since, their rows
-/// would go unseen, so that is a conflict. A truncation asks for nothing but emptiness and follows whatever came before.
-async fn check_unchanged(
-    storage: &Storage,
-    write: &TableWrite,
-    basis: &Basis<'_>,
-    removal: &Removal,
-) -> Result<()> {
-    let Some((base, head)) = basis.changed_between(write) else { return Ok(()) };
-    if matches!(write.operation, Operation::Truncate)
-        || matches!(removal, Removal::None)
-        || base.current_snapshot_id() == head.current_snapshot_id()
-    {
-        return Ok(());
-    }
-    let unchanged = matches!(removal, Removal::Partitions { .. })
-        && taken(storage, base, removal).await? == taken(storage, head, removal).await?;
-    if unchanged { Ok(()) } else { Err(conflict(write, "was changed where this statement overwrites it")) }
-}
-
-/// The files of a version that a removal takes.
-async fn taken(storage: &Storage, metadata: &TableMetadata, removal: &Removal) -> Result<BTreeSet<String>> {
-    let Some(snapshot_id) = metadata.current_snapshot_id() else { return Ok(BTreeSet::new()) };
-    let mut taken = BTreeSet::new();
-    for live in live_files(storage, metadata, snapshot_id).await? {
-        if removal.takes(&live)? {
-            taken.insert(live.file.file_path().to_string());
-        }
-    }
-    Ok(taken)
-}
-
-/// Totals of the parent: those it states, or, where an engine left them out, those of its files.
-async fn totals(storage: &Storage, metadata: &TableMetadata, parent: &Snapshot) -> Result<Figures> {
-    if let Some(stated) = stated_totals(parent) {
-        return Ok(stated);
-    }
-    let live: Vec<LiveFile> = live_files(storage, metadata, parent.snapshot_id()).await?;
-    Ok(Figures::of(live.iter().map(|live| live.file.as_ref())))
+/// Names the files of one attempt to write a snapshot.
+fn attempt(env: &dyn Env) -> String {
+    let mut random = [0; 4];
+    env.random(&mut random);
+    format!("{:08x}", u32::from_be_bytes(random))
 }
 
 /// Snapshots of one table never share a time, so that time travel by time has one answer, even when the clock goes back.
 fn snapshot_time(env: &dyn Env, metadata: &TableMetadata) -> i64 {
-    let step = i64::from(metadata.current_snapshot_id().is_some());
+    let step = i64::from(metadata.snapshots().len() > 0);
     env.now_ms().max(metadata.last_updated_ms() + step)
 }
 
@@ -351,13 +303,4 @@ async fn delete_written(storage: &Storage, table: &str, files: &[String]) {
             tracing::warn!(file = %url, %error, "a file of a failed commit stays until the next sweep");
         }
     }
-}
-
-fn not_yet(operation: &Operation) -> Error {
-    Error::new(ErrorKind::Unsupported, format!("{operation:?}"))
-}
-
-fn conflict(write: &TableWrite, what: &str) -> Error {
-    Error::new(ErrorKind::Conflict, format!("table {} {what} by another transaction", write.name))
-        .with_hint("Run the statement again.")
 }

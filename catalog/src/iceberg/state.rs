@@ -86,7 +86,7 @@ pub fn references(metadata: &TableMetadata) -> Result<BTreeMap<String, SnapshotR
     }
 }
 
-fn no_reference(references: &BTreeMap<String, SnapshotReference>, name: &str) -> Error {
+pub(super) fn no_reference(references: &BTreeMap<String, SnapshotReference>, name: &str) -> Error {
     let known: Vec<&str> = references.keys().map(String::as_str).collect();
     let text = format!("branch or tag \"{name}\" does not exist");
     Error::new(ErrorKind::InvalidArgument, text).with_hint(format!("There are: {}.", known.join(", ")))

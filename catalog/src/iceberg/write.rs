@@ -105,6 +105,9 @@ impl FileFilter for AnyFile {
 pub struct Rewrite {
     /// URLs of data files; rows of them that are deleted later than in the version that was read are a conflict.
     pub removed: Vec<String>,
+    /// URLs of data files that stay, and whose position deletes become one delete file each: a deletion vector in format
+    /// version 3.
+    pub merged_deletes: Vec<String>,
     /// The added files take this data sequence number, so that later equality deletes still apply to them.
     pub data_sequence_number: Option<i64>,
 }

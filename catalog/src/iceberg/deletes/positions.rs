@@ -61,7 +61,6 @@ pub fn decode(parquet: Bytes) -> Result<DeletedRows, Failure> {
 }
 
 /// A position-delete file of rows of one data file.
-#[cfg_attr(not(test), expect(dead_code, reason = "nothing deletes rows yet"))]
 pub fn encode(data_file: &str, rows: &RoaringTreemap) -> Result<Vec<u8>, Failure> {
     let field = |id: i32, name: &str, kind: DataType| {
         let id = (PARQUET_FIELD_ID_META_KEY.to_string(), id.to_string());

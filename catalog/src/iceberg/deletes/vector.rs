@@ -16,7 +16,6 @@ const MAGIC: [u8; 4] = [0xD1, 0xD3, 0x39, 0x64];
 const FRAME_BYTES: usize = 12;
 
 /// The blob that says which rows are deleted.
-#[cfg_attr(not(test), expect(dead_code, reason = "nothing deletes rows yet"))]
 pub fn encode(rows: &RoaringTreemap) -> io::Result<Vec<u8>> {
     let mut rows = rows.clone();
     rows.optimize();

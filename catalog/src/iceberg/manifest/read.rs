@@ -34,13 +34,22 @@ pub struct LiveFile {
     pub first_row_id: Option<i64>,
 }
 
-/// A manifest with only its live entries.
+/// A manifest.
 #[derive(Debug)]
 pub struct Decoded {
     /// The schema that the manifest was written with; its bounds are of these types.
     pub schema: SchemaRef,
     pub spec: PartitionSpec,
     pub live: Vec<LiveFile>,
+    /// Files that the snapshot which wrote the manifest took out of the table.
+    pub gone: Vec<LiveFile>,
+}
+
+/// Tells the files of a table apart: deletion vectors share a file, and begin at different bytes of it.
+pub type FileKey = (String, Option<i64>);
+
+pub fn file_key(file: &DataFile) -> FileKey {
+    (file.file_path().to_string(), file.content_offset())
 }
 
 /// All data files of a snapshot. A table with row-level deletes is refused: leaving the deletes out would bring
@@ -128,13 +137,13 @@ pub async fn decode(
     }
     let (entries, metadata) =
         parse(storage, &file, |bytes| Ok(Manifest::parse_avro(bytes)?.into_parts())).await?;
-    let live = inherit(entries.into_iter().map(Arc::unwrap_or_clone), manifest, &file)?;
-    for entry in &live {
+    let (live, gone) = inherit(entries.into_iter().map(Arc::unwrap_or_clone), manifest, &file)?;
+    for entry in live.iter().chain(&gone) {
         storage.guard().table_file(table_location, entry.file.file_path())?;
         check_content(manifest.content, &entry.file, &file)?;
     }
-    let bytes = live.iter().map(live_file_bytes).sum::<usize>() + size_of::<Decoded>();
-    let decoded = Arc::new(Decoded { schema: metadata.schema, spec: metadata.partition_spec, live });
+    let bytes = live.iter().chain(&gone).map(live_file_bytes).sum::<usize>() + size_of::<Decoded>();
+    let decoded = Arc::new(Decoded { schema: metadata.schema, spec: metadata.partition_spec, live, gone });
     storage.decoded().insert(key, decoded.clone(), bytes);
     Ok(decoded)
 }
@@ -167,16 +176,16 @@ pub async fn parse_bytes<
     parsed.map_err(|error| damaged(error.into()))
 }
 
-/// Keeps the live entries and fills in what they inherit (specification, "Sequence Number Inheritance" and "First Row ID
+/// Parts the live entries from those that went, and fills in what they inherit (specification, "Sequence Number Inheritance" and "First Row ID
 /// Inheritance").
 fn inherit(
     entries: impl Iterator<Item = ManifestEntry>,
     manifest: &ManifestFile,
     file: &Checked,
-) -> Result<Vec<LiveFile>> {
-    let mut live = Vec::new();
+) -> Result<(Vec<LiveFile>, Vec<LiveFile>)> {
+    let (mut live, mut gone) = (Vec::new(), Vec::new());
     let mut next_row_id = manifest.first_row_id;
-    for entry in entries.filter(ManifestEntry::is_alive) {
+    for entry in entries {
         // Only what a manifest adds inherits; manifests of format version 1 have sequence number 0 throughout.
         let inherited = (entry.status == ManifestStatus::Added || manifest.sequence_number == 0)
             .then_some(manifest.sequence_number);
@@ -190,12 +199,14 @@ fn inherit(
         let first_row_id = match (entry.data_file.first_row_id(), next_row_id) {
             (_, None) => None,
             (Some(own), _) => Some(own),
+            (None, _) if !entry.is_alive() => None,
             (None, Some(next)) => {
                 next_row_id = Some(next + entry.data_file.record_count());
                 i64::try_from(next).ok()
             }
         };
-        live.push(LiveFile {
+        let list = if entry.is_alive() { &mut live } else { &mut gone };
+        list.push(LiveFile {
             spec_id: manifest.partition_spec_id,
             sequence_number,
             file_sequence_number,
@@ -204,7 +215,7 @@ fn inherit(
             file: Arc::new(entry.data_file),
         });
     }
-    Ok(live)
+    Ok((live, gone))
 }
 
 /// A data file among the deletes, or the reverse, would be read as what it is not.

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use iceberg::spec::{
-    DataFile, FormatVersion, ManifestFile, ManifestWriter, ManifestWriterBuilder, PartitionSpec, SchemaRef,
+    DataFile, FormatVersion, ManifestContentType, ManifestFile, ManifestWriter, ManifestWriterBuilder,
+    PartitionSpec, SchemaRef,
 };
 
 use super::read::{LiveFile, data_file_bytes};
@@ -22,8 +23,8 @@ const INHERITED: i64 = -1;
 /// One line of a manifest.
 #[derive(Debug)]
 pub enum Entry {
-    /// New in this snapshot.
-    Added(DataFile),
+    /// New in this snapshot, with the data sequence number of it or an older one.
+    Added(DataFile, Option<i64>),
     /// There before, and still there.
     Existing(LiveFile),
     /// There before, and gone with this snapshot.
@@ -33,7 +34,7 @@ pub enum Entry {
 impl Entry {
     fn bytes(&self) -> usize {
         match self {
-            Entry::Added(file) => data_file_bytes(file),
+            Entry::Added(file, _) => data_file_bytes(file),
             Entry::Existing(live) | Entry::Deleted(live) => data_file_bytes(&live.file),
         }
     }
@@ -48,6 +49,9 @@ pub struct ManifestOutput<'a> {
     pub format_version: FormatVersion,
     pub snapshot_id: i64,
     pub write: WriteId,
+    /// Tells the files of one attempt from those of another: a transaction's write is made when its statement runs and
+    /// again when it commits, and caches go by name.
+    pub attempt: String,
     /// Manifests begun so far; part of their names.
     pub begun: usize,
     /// URLs of all files that this commit has begun to write.
@@ -60,6 +64,7 @@ impl ManifestOutput<'_> {
         &mut self,
         schema: &SchemaRef,
         spec: &PartitionSpec,
+        content: ManifestContentType,
         entries: Vec<Entry>,
     ) -> Result<Vec<ManifestFile>> {
         let mut written = Vec::new();
@@ -72,7 +77,7 @@ impl ManifestOutput<'_> {
                 (count, bytes) = (0, 0);
             }
             if open.is_none() {
-                open = Some(self.begin(schema, spec)?);
+                open = Some(self.begin(schema, spec, content)?);
             }
             if let Some(writer) = &mut open {
                 add(writer, entry)?;
@@ -84,16 +89,23 @@ impl ManifestOutput<'_> {
         Ok(written)
     }
 
-    fn begin(&mut self, schema: &SchemaRef, spec: &PartitionSpec) -> Result<ManifestWriter> {
+    fn begin(
+        &mut self,
+        schema: &SchemaRef,
+        spec: &PartitionSpec,
+        content: ManifestContentType,
+    ) -> Result<ManifestWriter> {
         use iceberg::io::Storage as _;
-        let url = manifest_location(self.table, self.snapshot_id, self.write, self.begun);
+        let url = manifest_location(self.table, self.write, &self.attempt, self.begun);
         let output = TableStorage::new(self.storage.clone(), self.table).new_output(&url)?;
         let builder =
             ManifestWriterBuilder::new(output, Some(self.snapshot_id), schema.clone(), spec.clone());
-        let writer = match self.format_version {
-            FormatVersion::V1 => return Err(version_1_is_not_written()),
-            FormatVersion::V2 => builder.build_v2_data(),
-            FormatVersion::V3 => builder.build_v3_data(),
+        let writer = match (self.format_version, content) {
+            (FormatVersion::V1, _) => return Err(version_1_is_not_written()),
+            (FormatVersion::V2, ManifestContentType::Data) => builder.build_v2_data(),
+            (FormatVersion::V2, ManifestContentType::Deletes) => builder.build_v2_deletes(),
+            (FormatVersion::V3, ManifestContentType::Data) => builder.build_v3_data(),
+            (FormatVersion::V3, ManifestContentType::Deletes) => builder.build_v3_deletes(),
         };
         self.begun += 1;
         self.files.push(url);
@@ -103,7 +115,7 @@ impl ManifestOutput<'_> {
 
 fn add(writer: &mut ManifestWriter, entry: Entry) -> Result<()> {
     match entry {
-        Entry::Added(file) => writer.add_file(file, INHERITED)?,
+        Entry::Added(file, sequence) => writer.add_file(file, sequence.unwrap_or(INHERITED))?,
         Entry::Existing(live) => writer.add_existing_file(
             carried(&live)?,
             live.snapshot_id,
