@@ -8,7 +8,9 @@
 pub mod attended;
 pub mod bench;
 pub mod client;
+pub mod concurrency;
 pub mod demo;
+pub mod differential;
 pub mod faults;
 pub mod fixtures;
 pub mod operate;
