@@ -7,6 +7,7 @@
 mod bytea;
 mod casts;
 mod column_comment;
+mod extremes;
 mod json;
 mod lookups;
 mod numbers;
@@ -44,6 +45,7 @@ pub fn register(state: &mut SessionState) -> Result<()> {
     registry.register_udf(Arc::new(single_value::list_or_empty()))?;
     registry.register_udf(Arc::new(to_char::to_char()))?;
     numbers::register(registry)?;
+    extremes::register(registry)?;
     to_json::register(registry)?;
     json::register(registry)?;
     bytea::register(registry)?;
