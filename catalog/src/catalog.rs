@@ -3,12 +3,14 @@
 
 mod bootstrap;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-use crate::commit::{self, Committer, IntentChange, Latches, Parts, Work, WriteIntent};
+use crate::block::{Block, Savepoint, Staging};
+use crate::commit::{self, Committer, IntentChange, Latches, Parts, WriteIntent};
 use crate::env::Env;
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{CommitSequence, RoleId, WriteId};
@@ -126,7 +128,72 @@ impl Catalog {
         if transaction.is_empty() {
             return Ok(transaction.reader().sequence());
         }
-        commit::commit(&self.parts, transaction).await
+        let unused = commit::unused(&transaction);
+        let sequence = commit::commit(&self.parts, transaction).await?;
+        for write in unused {
+            self.abandon_write(write, &[]).await;
+        }
+        Ok(sequence)
+    }
+
+    /// Begins a transaction of several statements on the catalog as it is now.
+    pub fn begin_block(&self, principal: RoleId) -> Block {
+        Block::new(self.begin(principal))
+    }
+
+    /// Makes what a statement did part of a block, for the statements after it to see. An error says that it does not
+    /// fit what the block sees; the block is then as it was.
+    pub async fn stage(&self, block: &mut Block, statement: Transaction) -> Result<()> {
+        commit::stage(&self.parts, block, statement).await
+    }
+
+    /// Makes everything that the statements of a block did, all or none of it; errors as of [`Catalog::commit`]. Either
+    /// way the block leaves no file that is not part of a table.
+    pub async fn commit_block(&self, block: Block) -> Result<CommitSequence> {
+        let Block { made, rows: _, staging } = block;
+        let writes = made.write_ids();
+        let answer = self.commit(made).await;
+        self.discard(staging).await;
+        if answer.as_ref().is_err_and(|error| error.kind != ErrorKind::OutcomeUnknown) {
+            self.abandon_all(writes).await;
+        }
+        answer
+    }
+
+    /// Forgets a block and deletes its files.
+    pub async fn roll_back(&self, block: Block) {
+        let writes = block.made.write_ids();
+        self.discard(block.staging).await;
+        self.abandon_all(writes).await;
+    }
+
+    /// Takes a block back to a point, and deletes the files written since.
+    pub async fn roll_back_to(&self, block: &mut Block, savepoint: &Savepoint) {
+        let forgotten = block.back_to(savepoint);
+        self.abandon_all(forgotten).await;
+    }
+
+    async fn abandon_all(&self, writes: impl IntoIterator<Item = WriteId>) {
+        for write in writes {
+            self.abandon_write(write, &[]).await;
+        }
+    }
+
+    /// Deletes the manifests of staged versions. All of them are known, so nothing is listed.
+    async fn discard(&self, staging: BTreeMap<String, Staging>) {
+        for (location, Staging { write, files }) in staging {
+            if let Err(error) = self.try_discard(&location, write, &files).await {
+                tracing::warn!(%error, %write, "the staged files of a transaction stay until the next start");
+            }
+        }
+    }
+
+    async fn try_discard(&self, location: &str, write: WriteId, files: &[String]) -> Result<()> {
+        for url in files {
+            let file = self.parts.storage.guard().table_file(location, url)?;
+            self.parts.storage.delete(&file).await?;
+        }
+        self.parts.change_intent(IntentChange::Remove(write)).await
     }
 
     pub fn storage(&self) -> &Arc<Storage> {
@@ -145,11 +212,7 @@ impl Catalog {
     /// To be called before the first file of a write: from now on, whatever happens, files below `location` whose names
     /// contain the returned id are either committed or deleted.
     pub async fn begin_write(&self, location: &str) -> Result<WriteId> {
-        let write = WriteId(self.parts.env.uuid());
-        let begun_at_ms = self.parts.env.now_ms();
-        let intent = WriteIntent { write, location: location.to_owned(), begun_at_ms, abandoned: false };
-        self.change_intent(IntentChange::Begin(intent)).await?;
-        Ok(write)
+        self.parts.begin_write(location).await
     }
 
     /// To be called when a write did not lead to a commit: deletes `files` and every other file of the write. If the
@@ -191,7 +254,7 @@ impl Catalog {
     }
 
     async fn try_abandon(&self, write: WriteId, files: &[String]) -> Result<()> {
-        match self.change_intent(IntentChange::Abandon(write)).await {
+        match self.parts.change_intent(IntentChange::Abandon(write)).await {
             // The write is finished, and its files are in use or gone.
             Err(error) if error.kind == ErrorKind::Conflict => return Ok(()),
             other => other?,
@@ -203,11 +266,6 @@ impl Catalog {
         Ok(())
     }
 
-    async fn change_intent(&self, change: IntentChange) -> Result<()> {
-        self.parts.committer.submit(Work::Intent(change), Vec::new()).await?;
-        Ok(())
-    }
-
     /// Deletes the files that are known, then those that a listing finds, then the intent.
     async fn clean(&self, intent: &WriteIntent, files: &[String]) -> Result<usize> {
         let storage = &self.parts.storage;
@@ -216,7 +274,7 @@ impl Catalog {
         }
         let folder = self.folder(&intent.location)?;
         let found = storage.delete_marked(&folder, &intent.write.to_string()).await?;
-        self.change_intent(IntentChange::Remove(intent.write)).await?;
+        self.parts.change_intent(IntentChange::Remove(intent.write)).await?;
         Ok(files.len() + found)
     }
 

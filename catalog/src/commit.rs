@@ -1,5 +1,6 @@
 //! How a transaction becomes true: gather (write the new metadata files, read what the decision needs), decide (a pure
-//! function), write (one synced batch). Read `commit/gather.rs`, `commit/decide.rs` and `commit/group.rs` in this order.
+//! function), write (one synced batch). Read `commit/gather.rs`, `commit/decide.rs` and `commit/group.rs` in this order;
+//! `commit/stage.rs` is what happens before, statement by statement, in a transaction of several.
 //! It must never run a query.
 
 mod decide;
@@ -8,13 +9,19 @@ mod gather;
 mod group;
 mod intent;
 mod latch;
+mod look;
+mod reads;
+mod stage;
 
 use std::sync::Arc;
 
+pub(crate) use gather::unused;
 pub(crate) use group::{Committer, Prepared, Work};
 pub(crate) use intent::{IntentChange, WriteIntent};
 pub(crate) use latch::Latches;
+pub(crate) use stage::stage;
 
+use crate::change::Change;
 use crate::env::Env;
 use crate::error::{ErrorKind, Result};
 use crate::id::CommitSequence;
@@ -72,9 +79,12 @@ async fn try_commit(
     let latches = parts.latches.lock(&gather::tables(&transaction)).await;
     // Taken under the latches: nobody moves these tables until the answer is there.
     let reader = parts.reader();
+    reads::check(&transaction, &reader).await?;
     let moves = gather::produce_writes(parts, &reader, &transaction, produced).await?;
     let base = transaction.reader().sequence();
+    let unused = gather::unused(&transaction);
     let mut changes = std::mem::take(&mut transaction.changes);
+    changes.retain(|change| !matches!(change, Change::FinishWrite(write) if unused.contains(write)));
     changes.extend(moves);
     let prepared =
         Prepared { principal: transaction.principal, base, changes, unchanged: transaction.unchanged };

@@ -1,7 +1,7 @@
 //! What exists, who may, which version, which files: the catalog of Tarn. No SQL, no query engine, no wire.
 //!
 //! Read in this order: `object.rs` says what there is, `change.rs` how it changes, `transaction.rs` and `commit.rs`
-//! how changes become true together, `reader.rs` how they are seen, `store/` how they are kept.
+//! how changes become true together, `block.rs` how several statements gather them, `reader.rs` how they are seen, `store/` how they are kept.
 
 pub mod name;
 
@@ -14,6 +14,8 @@ pub mod access;
 mod change;
 
 mod transaction;
+
+mod block;
 
 mod commit;
 
@@ -37,6 +39,7 @@ pub mod env;
 
 mod error;
 
+pub use block::{Block, Savepoint};
 pub use catalog::{Catalog, Options};
 pub use change::Change;
 pub use error::{Error, ErrorKind, ObjectKind, Result};
@@ -45,4 +48,4 @@ pub use object::Securable;
 pub use reader::{Reader, TableVersion};
 pub use secret::Secret;
 pub use store::LogEntry;
-pub use transaction::Transaction;
+pub use transaction::{Reading, Transaction};

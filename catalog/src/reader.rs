@@ -45,6 +45,15 @@ impl Reader {
         Reader { store, storage, at: pin.at(), _pin: Arc::new(pin) }
     }
 
+    /// The same version with rows laid over it.
+    pub(crate) fn over(&self, store: Arc<dyn Store>) -> Reader {
+        Reader { store, ..self.clone() }
+    }
+
+    pub(crate) fn store(&self) -> &Arc<dyn Store> {
+        &self.store
+    }
+
     /// The commit that this reader sees, with all before it.
     pub fn sequence(&self) -> CommitSequence {
         self.at

@@ -1,6 +1,8 @@
 //! A transaction: one version to read, and a list of changes that have not happened yet. Nothing here waits or writes;
-//! it must never decide whether the changes fit. Next: `commit.rs`, which does.
+//! it must never decide whether the changes fit. Next: `commit.rs`, which does; `block.rs` for transactions of several
+//! statements.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -37,20 +39,45 @@ impl Ids {
     }
 }
 
+/// What was read of a table whose rows must not have changed when the transaction commits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Reading {
+    /// The newest rows of its main branch. Files that others have only rewritten, as compaction does, are no change.
+    Current,
+    /// Another branch, or an older state: any change of the table counts.
+    Other,
+}
+
+/// A write, and the id of its snapshot if statements after it know it by this id.
+#[derive(Debug, Clone)]
+pub(crate) struct Planned {
+    pub write: TableWrite,
+    pub snapshot_id: Option<i64>,
+}
+
 /// Changes to commit together.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Transaction {
     pub(crate) principal: RoleId,
     pub(crate) changes: Vec<Change>,
-    pub(crate) writes: Vec<TableWrite>,
+    pub(crate) writes: Vec<Planned>,
     pub(crate) unchanged: Vec<Securable>,
+    pub(crate) reads: BTreeMap<RelationId, Reading>,
     reader: Reader,
     ids: Arc<Ids>,
 }
 
 impl Transaction {
     pub(crate) fn new(principal: RoleId, reader: Reader, ids: Arc<Ids>) -> Transaction {
-        Transaction { principal, changes: Vec::new(), writes: Vec::new(), unchanged: Vec::new(), reader, ids }
+        Transaction {
+            principal,
+            changes: Vec::new(),
+            writes: Vec::new(),
+            unchanged: Vec::new(),
+            reads: BTreeMap::new(),
+            reader,
+            ids,
+        }
     }
 
     /// The version that the transaction rests on. It does not show the transaction's own changes.
@@ -78,7 +105,7 @@ impl Transaction {
     /// Adds a new version of a table, whose data files are written already. It is made after all pushed changes; the
     /// commit adds the `MovePointer` and `FinishWrite` that belong to it.
     pub fn write_table(&mut self, write: TableWrite) {
-        self.writes.push(write);
+        self.writes.push(Planned { write, snapshot_id: None });
     }
 
     /// Lets the commit fail if somebody changes or drops this object first: the sources of a view, for example.
@@ -86,12 +113,19 @@ impl Transaction {
         self.unchanged.push(object);
     }
 
+    /// Lets the commit fail if somebody changes the rows of a table that the transaction has read: for serializable
+    /// transactions.
+    pub fn assume_rows_unchanged(&mut self, relation: RelationId, reading: Reading) {
+        let known = self.reads.entry(relation).or_insert(reading);
+        *known = (*known).max(reading);
+    }
+
     pub fn changes(&self) -> &[Change] {
         &self.changes
     }
 
-    pub fn table_writes(&self) -> &[TableWrite] {
-        &self.writes
+    pub fn table_writes(&self) -> impl Iterator<Item = &TableWrite> {
+        self.writes.iter().map(|planned| &planned.write)
     }
 
     /// Nothing to commit.

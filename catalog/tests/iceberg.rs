@@ -304,7 +304,7 @@ async fn a_replaced_table_keeps_its_identity_and_its_past() {
         staged.current_schema().as_struct().fields().iter().map(|f| (f.name.clone(), f.id)).collect();
     let expected = [("region", 2), ("price", 3), ("id", 4)].map(|(name, id)| (name.to_string(), id));
     assert_eq!(fields, expected, "a column of the same name and type keeps its id");
-    let target = Target::Replace { staged: Box::new(staged), base: before.pointer.clone() };
+    let target = Target::Replace { staged: Box::new(staged), definition: None, base: before.pointer.clone() };
 
     world.commit(target.clone(), Operation::Append, &[(5, "eu")]).await;
     let after = world.table.clone().expect("a table").metadata.clone();

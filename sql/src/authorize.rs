@@ -22,6 +22,10 @@ pub(crate) struct Authorized {
 }
 
 impl Authorized {
+    pub fn action(&self) -> &Action {
+        &self.action
+    }
+
     pub fn into_parts(self) -> (Action, Vec<String>) {
         (self.action, self.notices)
     }

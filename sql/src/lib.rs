@@ -6,6 +6,7 @@ mod engine;
 mod outcome;
 mod session;
 mod settings;
+mod transaction;
 
 mod parse;
 mod statement;
@@ -43,3 +44,4 @@ pub use outcome::{Notice, Outcome, Rows, Severity};
 pub use parse::{Parsed, STATEMENT_BYTES_MAX};
 pub use session::{Canceller, Prepared, Session, TransactionStatus};
 pub use sqlstate::SqlState;
+pub use transaction::Origin;

@@ -17,11 +17,12 @@ use crate::execute;
 use crate::outcome::{Notice, Outcome};
 use crate::parse::{Parsed, parse};
 use crate::plan::{self, Context};
-use crate::resolve::{DATABASE, Scope, resolve};
+use crate::resolve::{DATABASE, Scope, resolve, tables_read};
 use crate::settings::Settings;
 use crate::sqlstate::SqlState;
 use crate::statement::{Statement, Transaction};
 use crate::stop::Stop;
+use crate::transaction::{Isolation, Open};
 
 /// Where a session stands between statements.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -79,13 +80,9 @@ pub struct Session {
     engine: Arc<Engine>,
     user: RoleId,
     settings: Settings,
-    status: TransactionStatus,
-    /// The catalog version that all statements of an open transaction read.
-    pinned: Option<Reader>,
+    pub(crate) open: Option<Open>,
     notices: Vec<Notice>,
     canceller: Canceller,
-    /// Values that `SET LOCAL` changed, to be put back at the end of the transaction.
-    until_end: Vec<(String, Option<String>)>,
     backend_pid: i32,
 }
 
@@ -102,19 +99,8 @@ impl Session {
             engine.catalog().reader().principal(user)?.is_some_and(|principal| principal.superuser);
         settings.fix("is_superuser", if superuser { "on" } else { "off" });
         settings.take_changes();
-        let status = TransactionStatus::Idle;
         let (notices, canceller) = (Vec::new(), Canceller::default());
-        Ok(Session {
-            engine,
-            user,
-            settings,
-            status,
-            pinned: None,
-            notices,
-            canceller,
-            until_end: Vec::new(),
-            backend_pid: login.backend_pid,
-        })
+        Ok(Session { engine, user, settings, open: None, notices, canceller, backend_pid: login.backend_pid })
     }
 
     /// Reads all statements of a text; an empty text has none.
@@ -134,7 +120,7 @@ impl Session {
     /// Whatever executing it would say about its names, rights and types.
     pub async fn prepare(&mut self, parsed: Parsed, types: &[Option<DataType>]) -> Result<Prepared> {
         self.refuse_when_failed(&parsed.statement)?;
-        let context = self.context()?;
+        let context = self.context(&parsed.statement).await?;
         let described = async {
             let resolved = resolve(parsed.statement.clone(), &context.scope).await?;
             let authorized = authorize(resolved, &context.scope)?;
@@ -170,10 +156,6 @@ impl Session {
         self.run_with(parsed, &[]).await
     }
 
-    pub fn status(&self) -> TransactionStatus {
-        self.status
-    }
-
     pub fn canceller(&self) -> Canceller {
         self.canceller.clone()
     }
@@ -198,13 +180,6 @@ impl Session {
         self.settings.time_zone()
     }
 
-    /// An error met while rows were being read fails the transaction like any other.
-    pub fn fail_transaction(&mut self) {
-        if self.status == TransactionStatus::InTransaction {
-            self.status = TransactionStatus::Failed;
-        }
-    }
-
     async fn run_with(&mut self, parsed: Parsed, parameters: &[ArrayRef]) -> Result<Outcome> {
         self.refuse_when_failed(&parsed.statement)?;
         let token = self.canceller.renew();
@@ -215,7 +190,7 @@ impl Session {
         match outcome {
             Ok(done) => Ok(done),
             Err(error) => {
-                self.fail_transaction();
+                self.fail().await;
                 Err(error.locate(&source))
             }
         }
@@ -224,14 +199,25 @@ impl Session {
     /// Everything up to the commit stops when it is told to; a commit that has begun is always waited for, so that
     /// what the user hears is what happened.
     async fn steps(&mut self, parsed: Parsed, parameters: &[ArrayRef], stop: Stop) -> Result<Outcome> {
-        let context = Context { stop: stop.clone(), ..self.context()? };
-        let plan = stop.or(async {
+        if let Some(open) = &mut self.open
+            && !parsed.statement.is_about_the_session()
+        {
+            open.count();
+        }
+        let mut context = self.context(&parsed.statement).await?;
+        context.stop = stop.clone();
+        let planned = stop.or(async {
             let resolved = resolve(parsed.statement, &context.scope).await?;
             let authorized = authorize(resolved, &context.scope)?;
-            plan::plan(authorized, &context, parameters).await
+            let reads = match context.isolation() {
+                Isolation::Serializable => tables_read(authorized.action()),
+                Isolation::Snapshot => Vec::new(),
+            };
+            Ok((plan::plan(authorized, &context, parameters).await?, reads))
         });
-        let plan = plan.await?;
-        match execute::execute(plan, &context, self).await? {
+        let (plan, reads) = planned.await?;
+        context.remember_reads(reads).await;
+        match execute::execute(plan, &mut context, self).await? {
             Outcome::Rows { schema, rows, tag } => {
                 Ok(Outcome::Rows { schema, rows: stop.guard(rows, context.scope.reader.clone()), tag })
             }
@@ -239,12 +225,19 @@ impl Session {
         }
     }
 
-    /// What one statement works with: the newest catalog version, or the transaction's.
-    fn context(&self) -> Result<Context> {
-        let reader = self.pinned.clone().unwrap_or_else(|| self.engine.catalog().reader());
+    /// What one statement works with: the newest catalog version, or what the transaction sees.
+    async fn context(&self, statement: &Statement) -> Result<Context> {
+        let (reader, block) = match &self.open {
+            // What ends a transaction must not depend on what became of it.
+            Some(open) if matches!(statement, Statement::Transaction(_)) => (open.base().clone(), None),
+            Some(open) => (open.reader().await, Some(Arc::clone(&open.block))),
+            None => (self.engine.catalog().reader(), None),
+        };
         let principal = self.principal(&reader)?;
         let scope = Scope { reader, principal, search_path: self.settings.search_path() };
-        Context::new(Arc::clone(&self.engine), scope, &self.settings, self.backend_pid)
+        let mut context = Context::new(Arc::clone(&self.engine), scope, &self.settings, self.backend_pid)?;
+        context.block = block;
+        Ok(context)
     }
 
     fn principal(&self, reader: &Reader) -> Result<Principal> {
@@ -254,8 +247,13 @@ impl Session {
     }
 
     fn refuse_when_failed(&self, statement: &Statement) -> Result<()> {
-        let ends = matches!(statement, Statement::Transaction(Transaction::Commit | Transaction::Rollback));
-        if self.status == TransactionStatus::Failed && !ends {
+        let ends = matches!(
+            statement,
+            Statement::Transaction(
+                Transaction::Commit { .. } | Transaction::Rollback { .. } | Transaction::RollbackTo(_)
+            )
+        );
+        if self.status() == TransactionStatus::Failed && !ends {
             let message = "current transaction is aborted, commands ignored until end of transaction block";
             return Err(Error::new(SqlState::IN_FAILED_SQL_TRANSACTION, message));
         }
@@ -274,41 +272,17 @@ impl Session {
         self.notices.push(notice);
     }
 
-    pub(crate) fn in_transaction(&self) -> bool {
-        self.status != TransactionStatus::Idle
+    pub(crate) fn engine(&self) -> &Arc<Engine> {
+        &self.engine
     }
 
-    /// Remembers a setting's value, to be put back at the end of the transaction.
-    pub(crate) fn keep_until_end(&mut self, setting: &str) {
-        let value = self.settings.get(setting).ok();
-        self.until_end.push((setting.to_owned(), value));
+    pub(crate) fn user(&self) -> RoleId {
+        self.user
     }
 
-    /// `BEGIN`: all statements until the end read the version that is newest now.
-    pub(crate) fn begin(&mut self) {
-        if self.in_transaction() {
-            let message = "there is already a transaction in progress";
-            self.notify(Notice::warning(SqlState::ACTIVE_SQL_TRANSACTION, message));
-            return;
-        }
-        self.status = TransactionStatus::InTransaction;
-        self.pinned = Some(self.engine.catalog().reader());
-    }
-
-    /// `COMMIT` or `ROLLBACK`; tells what it came to.
-    pub(crate) fn end(&mut self, commit: bool) -> &'static str {
-        if !self.in_transaction() {
-            let message = "there is no transaction in progress";
-            self.notify(Notice::warning(SqlState::NO_ACTIVE_SQL_TRANSACTION, message));
-        }
-        let failed = self.status == TransactionStatus::Failed;
-        self.status = TransactionStatus::Idle;
-        self.pinned = None;
-        for (setting, value) in std::mem::take(&mut self.until_end).into_iter().rev() {
-            // The value was accepted before, so it is again.
-            let _ = self.settings.set(&setting, value.as_deref());
-        }
-        if commit && !failed { "COMMIT" } else { "ROLLBACK" }
+    /// The statement being run is the first of a pipeline.
+    pub(crate) fn is_alone(&self) -> bool {
+        self.open.as_ref().is_some_and(Open::is_only_prepared_for)
     }
 
     /// The database every session is in.

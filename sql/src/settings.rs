@@ -53,7 +53,8 @@ const fn reported(
 
 const LEVELS: &[&str] =
     &["debug5", "debug4", "debug3", "debug2", "debug1", "log", "notice", "warning", "error"];
-const ISOLATION: &[&str] = &["serializable", "repeatable read", "read committed", "read uncommitted"];
+pub(crate) const ISOLATION: &[&str] =
+    &["serializable", "repeatable read", "read committed", "read uncommitted"];
 
 static SETTINGS: &[Setting] = &[
     reported(
@@ -167,8 +168,18 @@ impl Settings {
         if let Some(value) = self.custom.get(name) {
             return Ok(value.clone());
         }
-        let setting = find(name)?;
-        Ok(self.values.get(setting.name).cloned().unwrap_or_else(|| setting.default.to_owned()))
+        Ok(self.value(find(name)?).to_owned())
+    }
+
+    /// The value of a known setting. Outside a transaction its characteristics are those of the next one.
+    fn value(&self, setting: &Setting) -> &str {
+        let stands_for = match setting.name {
+            "transaction_isolation" => Some("default_transaction_isolation"),
+            "transaction_read_only" => Some("default_transaction_read_only"),
+            _ => None,
+        };
+        let value = self.values.get(setting.name).or_else(|| self.values.get(stands_for?));
+        value.map_or(setting.default, String::as_str)
     }
 
     /// Checks and keeps a value; None goes back to the default.
@@ -200,11 +211,25 @@ impl Settings {
         self.values.insert(name, value.into());
     }
 
+    /// Takes back what [`Settings::fix`] did.
+    pub fn unfix(&mut self, names: &[&'static str]) {
+        names.iter().for_each(|name| drop(self.values.remove(name)));
+    }
+
+    /// Goes back to earlier values; the client is told of those that change.
+    pub fn restore(&mut self, earlier: Settings) {
+        let (now, before) = (self.reported(), earlier.reported());
+        let changed = before.into_iter().filter(|setting| !now.contains(setting));
+        self.changes.extend(changed.collect::<Vec<_>>());
+        self.values = earlier.values;
+        self.custom = earlier.custom;
+    }
+
     /// `RESET ALL`.
     pub fn reset_all(&mut self) {
         self.custom.clear();
         let names: Vec<&'static str> = self.values.keys().copied().collect();
-        for name in names {
+        for name in names.into_iter().filter(|name| !name.starts_with("transaction_")) {
             // A fixed setting is the session's own and stays.
             let _ = self.set(name, None);
         }
@@ -213,8 +238,7 @@ impl Settings {
     /// Name, value and description of all.
     pub fn all(&self) -> Vec<(String, String, String)> {
         let row = |setting: &Setting| {
-            let value = self.values.get(setting.name).map_or(setting.default, String::as_str);
-            (setting.name.to_owned(), value.to_owned(), setting.description.to_owned())
+            (setting.name.to_owned(), self.value(setting).to_owned(), setting.description.to_owned())
         };
         SETTINGS.iter().map(row).collect()
     }
@@ -223,7 +247,7 @@ impl Settings {
     pub fn rows(&self) -> Vec<SettingRow> {
         let row = |setting: &'static Setting| SettingRow {
             name: setting.name,
-            value: self.values.get(setting.name).map_or(setting.default, String::as_str).to_owned(),
+            value: self.value(setting).to_owned(),
             default: Some(setting.default.to_owned()),
             description: setting.description,
             settable: setting.kind != Kind::Fixed,

@@ -54,6 +54,16 @@ pub enum Statement {
     Discard(Discard),
 }
 
+impl Statement {
+    /// Touches nothing but the session and its transaction.
+    pub fn is_about_the_session(&self) -> bool {
+        matches!(
+            self,
+            Statement::Set(_) | Statement::Show(_) | Statement::Transaction(_) | Statement::Discard(_)
+        )
+    }
+}
+
 /// `EXPLAIN [ANALYZE] [VERBOSE] statement`.
 #[derive(Debug, Clone)]
 pub struct Explain {
@@ -349,9 +359,33 @@ pub enum Show {
 /// Transaction control.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Transaction {
-    Begin,
-    Commit,
-    Rollback,
+    Begin {
+        /// The command, as its tag repeats it: `BEGIN` or `START TRANSACTION`.
+        tag: &'static str,
+        modes: Modes,
+    },
+    /// With `AND CHAIN`, the next one begins at once.
+    Commit {
+        chain: bool,
+    },
+    Rollback {
+        chain: bool,
+    },
+    Savepoint(String),
+    Release(String),
+    RollbackTo(String),
+    /// `SET TRANSACTION`
+    Set(Modes),
+    /// `SET SESSION CHARACTERISTICS AS TRANSACTION`
+    SetDefault(Modes),
+}
+
+/// What is said of a transaction when it begins; the rest is as the settings have it.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Modes {
+    /// As the setting `transaction_isolation` spells it.
+    pub isolation: Option<&'static str>,
+    pub read_only: Option<bool>,
 }
 
 /// `DISCARD` and its kin, which drivers send when a connection goes back to its pool.

@@ -10,14 +10,14 @@ use iceberg::spec::TableMetadata;
 
 use super::Parts;
 use crate::change::Change;
-use crate::error::Result;
-use crate::iceberg::{Basis, TableWrite, produce};
-use crate::id::RelationId;
+use crate::error::{Error, ErrorKind, Result};
+use crate::iceberg::{Basis, Others, TableWrite, Target, produce, replace_table};
+use crate::id::{RelationId, WriteId};
 use crate::object::TablePointer;
-use crate::reader::Reader;
+use crate::reader::{Reader, TableVersion};
 use crate::storage::Storage;
 use crate::store::values;
-use crate::transaction::Transaction;
+use crate::transaction::{Planned, Transaction};
 
 /// What was made on the way to a commit.
 #[derive(Debug, Default)]
@@ -44,21 +44,59 @@ impl Produced {
 }
 
 /// One table on its way to a new version.
-struct Table {
+pub struct Table {
     /// In the catalog now.
-    before: Option<TablePointer>,
-    pointer: TablePointer,
-    metadata: Arc<TableMetadata>,
-    json: Bytes,
+    pub before: Option<TablePointer>,
+    /// The version that the transaction's first write to it read, and the one in the catalog now: what lies between is
+    /// the work of others. None when there can be none.
+    pub read: Option<(Arc<TableVersion>, Arc<TableMetadata>)>,
+    pub pointer: TablePointer,
+    pub metadata: Arc<TableMetadata>,
+    pub json: Bytes,
 }
 
-/// The tables whose pointers the transaction moves.
+impl Table {
+    /// As it is before the first write.
+    pub fn at(version: &TableVersion) -> Table {
+        Table {
+            before: Some(version.pointer.clone()),
+            read: None,
+            pointer: version.pointer.clone(),
+            metadata: version.metadata.clone(),
+            json: Bytes::new(),
+        }
+    }
+}
+
+/// The tables whose pointers the transaction moves or must not see moved.
 pub fn tables(transaction: &Transaction) -> BTreeSet<RelationId> {
     let moved = transaction.changes.iter().filter_map(|change| match change {
         Change::MovePointer { relation, .. } => Some(*relation),
         _ => None,
     });
-    transaction.writes.iter().map(|write| write.relation).chain(moved).collect()
+    let read = transaction.reads.keys().copied();
+    transaction.table_writes().map(|write| write.relation).chain(moved).chain(read).collect()
+}
+
+/// The tables that do not outlive the transaction: what it writes to them is written for nobody.
+pub fn dropped(transaction: &Transaction) -> BTreeSet<RelationId> {
+    let dropped = transaction.changes.iter().filter_map(|change| match change {
+        Change::DropRelation(relation) => Some(relation.id),
+        _ => None,
+    });
+    dropped.collect()
+}
+
+/// The writes whose files no table takes, because the transaction drops it again.
+pub fn unused(transaction: &Transaction) -> BTreeSet<WriteId> {
+    let dropped = dropped(transaction);
+    let of = |gone: bool| {
+        let writes = transaction.table_writes();
+        let writes = writes.filter(move |write| dropped.contains(&write.relation) == gone);
+        writes.map(|write| write.write).collect::<BTreeSet<_>>()
+    };
+    let used = of.clone()(false);
+    of(true).into_iter().filter(|write| !used.contains(write)).collect()
 }
 
 /// Writes the files of all table writes; gives the changes that make them part of the catalog.
@@ -68,23 +106,19 @@ pub async fn produce_writes(
     transaction: &Transaction,
     produced: &mut Produced,
 ) -> Result<Vec<Change>> {
-    let dropped: BTreeSet<RelationId> = transaction
-        .changes
-        .iter()
-        .filter_map(|change| match change {
-            Change::DropRelation(relation) => Some(relation.id),
-            _ => None,
-        })
-        .collect();
+    let dropped = dropped(transaction);
     let mut tables: BTreeMap<RelationId, Table> = BTreeMap::new();
     let mut writes = BTreeSet::new();
-    for write in &transaction.writes {
+    for planned in &transaction.writes {
+        let write = &planned.write;
         if dropped.contains(&write.relation) {
             continue;
         }
         // Several writes to one table in one transaction build on each other.
-        let earlier = tables.remove(&write.relation);
-        let table = produce_one(parts, reader, write, earlier, produced).await?;
+        let table = match tables.remove(&write.relation) {
+            None => produce_first(parts, reader, planned, produced).await?,
+            Some(earlier) => produce_next(parts, planned, earlier, produced).await?,
+        };
         tables.insert(write.relation, table);
         writes.insert(write.write);
     }
@@ -106,24 +140,75 @@ pub async fn produce_writes(
     Ok(changes)
 }
 
-async fn produce_one(
+/// The first write to a table builds on the catalog's version of it.
+async fn produce_first(
     parts: &Parts,
     reader: &Reader,
-    write: &TableWrite,
-    earlier: Option<Table>,
+    planned: &Planned,
     produced: &mut Produced,
 ) -> Result<Table> {
-    let (before, head) = match earlier {
-        Some(table) => (table.before, Some((table.metadata, table.pointer))),
-        None if reader.pointer(write.relation)?.is_some() => {
-            let version = reader.table(write.relation).await?;
-            (Some(version.pointer.clone()), Some((version.metadata.clone(), version.pointer.clone())))
-        }
-        None => (None, None),
+    let write = &planned.write;
+    let current = match reader.pointer(write.relation)? {
+        Some(_) => Some(reader.table(write.relation).await?),
+        None => None,
     };
-    let head = head.as_ref().map(|(metadata, pointer)| (metadata.as_ref(), pointer));
-    let made = produce(&parts.storage, parts.env.as_ref(), write, Basis::head(head)).await?;
+    let head = current.as_ref().map(|version| (version.metadata.as_ref(), &version.pointer));
+    let basis = Basis { snapshot_id: planned.snapshot_id, ..Basis::head(head) };
+    let made = produce_one(parts, write, basis, produced).await?;
+    let read = match (&write.target, &current) {
+        (Target::Existing { base }, Some(version)) => Some((base.clone(), version.metadata.clone())),
+        _ => None,
+    };
+    let before = current.map(|version| version.pointer.clone());
+    Ok(Table { before, read, metadata: made.metadata.into(), json: made.json, pointer: made.pointer })
+}
+
+/// Later ones build on what the one before made.
+async fn produce_next(
+    parts: &Parts,
+    planned: &Planned,
+    earlier: Table,
+    produced: &mut Produced,
+) -> Result<Table> {
+    let write = rebased(&planned.write, &earlier)?;
+    let others = match &earlier.read {
+        Some((base, head)) => Others::Between { base: &base.metadata, head },
+        None => Others::Nowhere,
+    };
+    let head = Some((earlier.metadata.as_ref(), &earlier.pointer));
+    let basis = Basis { head, others, snapshot_id: planned.snapshot_id, staged: false };
+    let made = produce_one(parts, &write, basis, produced).await?;
+    let Table { before, read, .. } = earlier;
+    Ok(Table { before, read, metadata: made.metadata.into(), json: made.json, pointer: made.pointer })
+}
+
+/// A replacement rests on the very version that it replaces, and in a transaction that version is made again by the
+/// commit: so is the replacement. It sees nothing of what others did in the meantime, so there must be nothing.
+fn rebased(write: &TableWrite, earlier: &Table) -> Result<TableWrite> {
+    let Target::Replace { definition, .. } = &write.target else { return Ok(write.clone()) };
+    if earlier.read.as_ref().is_some_and(|(read, _)| Some(&read.pointer) != earlier.before.as_ref()) {
+        let text = format!("table {} was changed by another transaction", write.name);
+        return Err(Error::new(ErrorKind::Conflict, text).with_hint("Run the transaction again."));
+    }
+    let Some(new) = definition else {
+        let text = format!("this change of table {} after others in one transaction", write.name);
+        return Err(
+            Error::new(ErrorKind::Unsupported, text).with_hint("Make it in a transaction of its own.")
+        );
+    };
+    let staged = Box::new(replace_table(&earlier.metadata, new.as_ref().clone())?);
+    let target = Target::Replace { staged, definition: definition.clone(), base: earlier.pointer.clone() };
+    Ok(TableWrite { target, ..write.clone() })
+}
+
+async fn produce_one(
+    parts: &Parts,
+    write: &TableWrite,
+    basis: Basis<'_>,
+    produced: &mut Produced,
+) -> Result<crate::iceberg::Produced> {
+    let made = produce(&parts.storage, parts.env.as_ref(), write, basis).await?;
     let location = &made.pointer.location;
-    produced.files.extend(made.files.into_iter().map(|url| (location.clone(), url)));
-    Ok(Table { before, metadata: Arc::new(made.metadata), json: made.json, pointer: made.pointer })
+    produced.files.extend(made.files.iter().map(|url| (location.clone(), url.clone())));
+    Ok(made)
 }

@@ -9,11 +9,10 @@
 //!
 //! It must never wait for an object store.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use bytes::Bytes;
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
@@ -21,12 +20,13 @@ use super::decide::{self, Moment};
 use super::facts::{Facts, Lookup};
 use super::intent::{self, IntentChange};
 use super::latch::Latch;
+use super::look::look;
 use crate::change::Change;
 use crate::env::Env;
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{CommitSequence, RoleId};
 use crate::object::Securable;
-use crate::store::{Batch, Head, LogEntry, LogRow, Space, Store, Versioned, Write, keys};
+use crate::store::{Batch, Head, LogEntry, LogRow, Overlay, Space, Store, Write, keys};
 use crate::transaction::Ids;
 
 /// Commits that share a batch; more would make the first wait for the last.
@@ -96,7 +96,7 @@ impl Committer {
 
     /// Makes one commit on this thread, before anybody else can: for the first commit of a new catalog.
     pub fn submit_alone(&self, prepared: Prepared) -> Result<CommitSequence> {
-        let mut group = Group::new(self.store.as_ref());
+        let mut group = Group::new(&self.store);
         let sequence = self.decide(&mut group, Work::Commit(prepared))?;
         self.store.apply(group.into_batch())?;
         Ok(sequence)
@@ -124,7 +124,7 @@ impl Committer {
     }
 
     fn process(&self, jobs: Vec<Job>) {
-        let mut group = Group::new(self.store.as_ref());
+        let mut group = Group::new(&self.store);
         let mut decided = Vec::with_capacity(jobs.len());
         for Job { work, _latches, answer } in jobs {
             decided.push((self.decide(&mut group, work), _latches, answer));
@@ -145,7 +145,7 @@ impl Committer {
         }
     }
 
-    fn decide(&self, group: &mut Group<'_>, work: Work) -> Result<CommitSequence> {
+    fn decide(&self, group: &mut Group, work: Work) -> Result<CommitSequence> {
         match work {
             Work::Commit(prepared) => self.decide_commit(group, &prepared),
             Work::Intent(change) => {
@@ -157,7 +157,7 @@ impl Committer {
         }
     }
 
-    fn decide_commit(&self, group: &mut Group<'_>, prepared: &Prepared) -> Result<CommitSequence> {
+    fn decide_commit(&self, group: &mut Group, prepared: &Prepared) -> Result<CommitSequence> {
         let sequence = CommitSequence(group.head.sequence.0 + 1);
         let moment = Moment { base: prepared.base, sequence };
         let mut facts = group.gather(decide::lookups(&prepared.changes, &prepared.unchanged))?;
@@ -173,16 +173,15 @@ impl Committer {
 }
 
 /// The commits of one batch: the store as it will be after them.
-struct Group<'a> {
-    store: &'a dyn Store,
+struct Group {
     head: Head,
-    rows: BTreeMap<(Space, Vec<u8>), (Option<Bytes>, CommitSequence)>,
+    rows: Overlay,
     writes: Vec<Write>,
 }
 
-impl<'a> Group<'a> {
-    fn new(store: &'a dyn Store) -> Group<'a> {
-        Group { store, head: store.head(), rows: BTreeMap::new(), writes: Vec::new() }
+impl Group {
+    fn new(store: &Arc<dyn Store>) -> Group {
+        Group { head: store.head(), rows: Overlay::new(store.clone()), writes: Vec::new() }
     }
 
     fn is_empty(&self) -> bool {
@@ -194,57 +193,15 @@ impl<'a> Group<'a> {
     }
 
     fn gather(&self, lookups: Vec<Lookup>) -> Result<Facts> {
-        let mut facts = Facts::default();
-        for lookup in lookups {
-            match lookup {
-                Lookup::Row(space, key) => {
-                    let row = self.get(space, &key)?;
-                    facts.add_row(space, key, row);
-                }
-                Lookup::Prefix(space, prefix, limit) => {
-                    let rows = self.scan(space, &prefix, limit)?;
-                    facts.add_prefix(space, prefix, rows);
-                }
-            }
-        }
-        Ok(facts)
-    }
-
-    fn get(&self, space: Space, key: &[u8]) -> Result<Option<Versioned>> {
-        match self.rows.get(&(space, key.to_vec())) {
-            Some((value, written_at)) => {
-                Ok(value.clone().map(|value| Versioned { value, written_at: *written_at }))
-            }
-            None => self.store.get(space, key, self.head.sequence),
-        }
-    }
-
-    fn scan(&self, space: Space, prefix: &[u8], limit: usize) -> Result<Vec<(Vec<u8>, Versioned)>> {
-        let ours: Vec<_> = self
-            .rows
-            .range((space, prefix.to_vec())..)
-            .take_while(|((of, key), _)| *of == space && key.starts_with(prefix))
-            .collect();
-        // Each of our rows may take one away from what the store has.
-        let enough = limit.saturating_add(ours.len());
-        let mut rows: BTreeMap<Vec<u8>, Versioned> =
-            self.store.scan(space, prefix, None, enough, self.head.sequence)?.into_iter().collect();
-        for ((_, key), (value, written_at)) in ours {
-            match value.clone() {
-                Some(value) => rows.insert(key.clone(), Versioned { value, written_at: *written_at }),
-                None => rows.remove(key),
-            };
-        }
-        Ok(rows.into_iter().take(limit).collect())
+        look(&self.rows, self.head.sequence, lookups)
     }
 
     /// Makes what was decided part of the group.
     fn add(&mut self, facts: Facts) {
-        for ((space, key), value) in facts.into_writes() {
-            let sequence = self.head.sequence;
-            self.rows.insert((space, key.clone()), (value.clone(), sequence));
-            self.writes.push(Write { space, key, value, sequence });
-        }
+        let (decided, sequence) = (facts.into_writes(), self.head.sequence);
+        let writes = decided.clone().into_iter();
+        self.writes.extend(writes.map(|((space, key), value)| Write { space, key, value, sequence }));
+        self.rows.lay(decided, sequence);
     }
 }
 

@@ -42,7 +42,7 @@ pub fn start(write: &TableWrite, head: Option<(&TableMetadata, &TablePointer)>) 
             Err(Error::internal(format!("table {} exists and is made again", write.name)))
         }
         (_, None) => Err(conflict(write, "was dropped")),
-        (Target::Replace { staged, base }, Some((_, pointer))) if pointer == base => {
+        (Target::Replace { staged, base, .. }, Some((_, pointer))) if pointer == base => {
             Ok(follow(staged, pointer))
         }
         (Target::Replace { .. }, Some(_)) => Err(conflict(write, "was changed")),

@@ -11,6 +11,7 @@ use iceberg::{TableRequirement, TableUpdate};
 use roaring::RoaringTreemap;
 
 use super::manifest::LiveFile;
+use super::metadata::NewTable;
 use crate::id::{RelationId, WriteId};
 use crate::object::TablePointer;
 use crate::reader::TableVersion;
@@ -37,7 +38,13 @@ pub enum Target {
     /// One that this commit creates: made by [`super::new_table`], without a snapshot, not yet written anywhere.
     New(Box<TableMetadata>),
     /// One that this commit replaces (`CREATE OR REPLACE`): made by [`super::replace_table`] from the version at `base`.
-    Replace { staged: Box<TableMetadata>, base: TablePointer },
+    Replace {
+        staged: Box<TableMetadata>,
+        /// What `staged` was made from, to make it again when the version at `base` is made again: by the commit of a
+        /// transaction that wrote the table before. Without it such a transaction is refused.
+        definition: Option<Box<NewTable>>,
+        base: TablePointer,
+    },
     /// The version that the statement read.
     Existing { base: Arc<TableVersion> },
 }

@@ -1,6 +1,6 @@
 //! How the catalog is kept: an ordered map of rows in named spaces, with old versions readable and each commit whole.
 //! It must never know what a row means. Next: `keys.rs` for the layout, `rocks.rs` for the disk, `memory.rs` for the
-//! model that tests compare it with.
+//! model that tests compare it with, `overlay.rs` for rows that only a transaction sees.
 //!
 //! Old versions of rows are kept for ever, about a kilobyte per commit: nothing removes them yet.
 
@@ -9,6 +9,7 @@ pub mod keys;
 mod memory;
 #[cfg(test)]
 mod model_test;
+mod overlay;
 mod rocks;
 pub mod values;
 
@@ -18,6 +19,7 @@ use bytes::Bytes;
 
 pub use chain::{GENESIS, LogEntry, LogRow, verify};
 pub use memory::Memory;
+pub use overlay::Overlay;
 pub use rocks::Rocks;
 
 use crate::error::Result;

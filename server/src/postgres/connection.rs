@@ -51,6 +51,10 @@ pub struct Connection {
     skipping: bool,
     /// Nothing has come since the last ReadyForQuery.
     idle: bool,
+    /// A message that was looked at before its turn.
+    peeked: Option<Inbound>,
+    /// The message being handled is followed by Sync, so that a statement in it is the last before a commit.
+    pub(super) before_sync: bool,
 }
 
 /// Whether to go on after a message.
@@ -83,6 +87,8 @@ impl Connection {
             registration,
             skipping: false,
             idle: true,
+            peeked: None,
+            before_sync: false,
         }
     }
 
@@ -117,6 +123,7 @@ impl Connection {
             }
         }
         tracing::debug!(peer = %self.peer, "session closed");
+        self.session.close().await;
     }
 
     async fn serve(
@@ -137,6 +144,7 @@ impl Connection {
                 Inbound::Broken(failure) => return Err(failure),
             };
             self.idle = false;
+            self.before_sync = frame.kind == b'E' && self.sync_follows(inbox);
             if self.handle(frame, output).await? == Flow::End {
                 return Ok(());
             }
@@ -145,6 +153,9 @@ impl Connection {
 
     /// The next message; an idle connection ends here when the server stops.
     async fn next(&mut self, inbox: &mut mpsc::Receiver<Inbound>) -> Result<Option<Inbound>, Failure> {
+        if let Some(peeked) = self.peeked.take() {
+            return Ok(Some(peeked));
+        }
         if !self.idle {
             return Ok(inbox.recv().await);
         }
@@ -155,6 +166,15 @@ impl Connection {
             }
             inbound = inbox.recv() => Ok(inbound),
         }
+    }
+
+    /// Whether Sync has come already and is next. Drivers send it in one piece with what it follows; if it comes late,
+    /// the statement before it is run as one of several, which costs time and changes nothing.
+    fn sync_follows(&mut self, inbox: &mut mpsc::Receiver<Inbound>) -> bool {
+        if self.peeked.is_none() {
+            self.peeked = inbox.try_recv().ok();
+        }
+        matches!(&self.peeked, Some(Inbound::Frame((frame, _))) if frame.kind == b'S')
     }
 
     /// What a client is told before its first statement.
@@ -183,7 +203,7 @@ impl Connection {
             Failure::Error(report) => report,
             fatal => return Err(fatal),
         };
-        self.tell(&report, output)?;
+        self.tell(&report, output).await?;
         if extended {
             self.skipping = true;
             output.flush().await?;
@@ -207,6 +227,7 @@ impl Connection {
             Message::Flush => output.flush().await?,
             Message::Sync => {
                 self.skipping = false;
+                self.session.end_implicit().await?;
                 self.ready(output).await?;
             }
             Message::Copy => {}
@@ -216,7 +237,7 @@ impl Connection {
     }
 
     /// An error fails an open transaction, whoever found it.
-    fn tell(&mut self, report: &Report, output: &mut Output) -> Result<(), Failure> {
+    async fn tell(&mut self, report: &Report, output: &mut Output) -> Result<(), Failure> {
         if report.ours() {
             tracing::error!(
                 peer = %self.peer, user = self.startup.user, sqlstate = report.sqlstate, detail = report.detail,
@@ -225,7 +246,7 @@ impl Connection {
         } else {
             tracing::debug!(peer = %self.peer, sqlstate = report.sqlstate, message = report.message, "statement failed");
         }
-        self.session.fail_transaction();
+        self.session.fail().await;
         self.tell_notices(output)?;
         output.put(&report.to_message("ERROR"))
     }

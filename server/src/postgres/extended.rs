@@ -7,7 +7,7 @@ use pgwire::messages::data::{NoData, ParameterDescription};
 use pgwire::messages::extendedquery::{BindComplete, CloseComplete, ParseComplete, PortalSuspended};
 use pgwire::messages::response::{CommandComplete, EmptyQueryResponse};
 use tarn_sql::types::{arrow_type, pg_type};
-use tarn_sql::{Outcome, Prepared};
+use tarn_sql::{Origin, Outcome, Prepared};
 
 use super::connection::Connection;
 use super::decode::Parameter;
@@ -188,6 +188,10 @@ impl Connection {
     /// Runs a portal's statement up to its first row.
     async fn start(&mut self, portal: &mut Portal) -> Result<Started, Failure> {
         let statement = portal.statement.as_ref().expect("the empty statement is answered before");
+        if !self.before_sync {
+            // More may come: what is executed up to Sync stands or falls together.
+            self.session.begin_implicit(Origin::Pipeline);
+        }
         match self.session.execute(statement, &portal.parameters).await? {
             Outcome::Done { tag } => Ok(Started::Done(tag)),
             Outcome::Rows { schema, rows, tag } => {

@@ -1,9 +1,9 @@
 //! The simple protocol: a text of any number of statements, each with its own result, in text format. The first error
-//! ends the text.
+//! ends the text. Several statements are one transaction, unless they end it themselves.
 
 use pgwire::messages::PgWireBackendMessage as Backend;
 use pgwire::messages::response::{CommandComplete, EmptyQueryResponse};
-use tarn_sql::{Outcome, Parsed};
+use tarn_sql::{Origin, Outcome, Parsed};
 
 use super::connection::Connection;
 use super::encode::{Format, RowEncoder};
@@ -21,23 +21,32 @@ impl Connection {
         if statements.is_empty() {
             return output.put(&Backend::EmptyQueryResponse(EmptyQueryResponse::new()));
         }
-        for statement in statements {
-            self.run_statement(statement, output).await?;
+        let count = statements.len();
+        for (number, statement) in statements.into_iter().enumerate() {
+            if count > 1 {
+                self.session.begin_implicit(Origin::Message);
+            }
+            self.run_statement(statement, number + 1 == count, output).await?;
         }
         Ok(())
     }
 
-    async fn run_statement(&mut self, statement: Parsed, output: &mut Output) -> Result<(), Failure> {
+    async fn run_statement(
+        &mut self,
+        statement: Parsed,
+        is_last: bool,
+        output: &mut Output,
+    ) -> Result<(), Failure> {
         let door = self.door.clone();
         let mut timer = Timer::start(&door.metrics, statement.text());
-        let done = self.answer(statement, output).await;
+        let done = self.answer(statement, is_last, output).await;
         timer.ending = ending(&done);
         done
     }
 
-    async fn answer(&mut self, statement: Parsed, output: &mut Output) -> Result<(), Failure> {
-        match self.session.run(statement).await? {
-            Outcome::Done { tag } => self.complete(tag, output),
+    async fn answer(&mut self, statement: Parsed, is_last: bool, output: &mut Output) -> Result<(), Failure> {
+        let tag = match self.session.run(statement).await? {
+            Outcome::Done { tag } => tag,
             Outcome::Rows { schema, rows, tag } => {
                 let formats = vec![Format::Text; schema.fields().len()];
                 let encoder = RowEncoder::new(&schema, &formats, self.zone());
@@ -45,9 +54,14 @@ impl Connection {
                 let mut cursor = Cursor::new(rows, encoder, tag);
                 let sent = cursor.send(usize::MAX, output).await?;
                 self.door.metrics.rows_sent.increment(sent.rows as u64);
-                self.complete(cursor.tag(sent.rows), output)
+                cursor.tag(sent.rows)
             }
+        };
+        // The end of the last statement says that all of them have happened.
+        if is_last {
+            self.session.end_implicit().await?;
         }
+        self.complete(tag, output)
     }
 
     /// Tells the client that a statement is done.

@@ -173,7 +173,7 @@ async fn comment_table_column(
     transaction.write_table(TableWrite {
         relation: found.relation.id,
         name: found.qualified(),
-        target: Target::Replace { staged: Box::new(next), base: base.pointer.clone() },
+        target: Target::Replace { staged: Box::new(next), definition: None, base: base.pointer.clone() },
         write: write.id,
         branch: iceberg::spec::MAIN_BRANCH.to_owned(),
         operation: Operation::CreateEmpty,

@@ -3,6 +3,7 @@
 
 mod call;
 mod define;
+mod effect;
 mod query;
 mod rights;
 mod roles;
@@ -14,8 +15,10 @@ mod write;
 use std::sync::Arc;
 
 use arrow::datatypes::SchemaRef;
-use tarn_catalog::Transaction;
+use tarn_catalog::{Block, CommitSequence, Transaction};
+use tokio::task::JoinHandle;
 
+use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::outcome::{Notice, Outcome};
 use crate::plan::{Context, Plan, PlanKind};
@@ -23,36 +26,27 @@ use crate::resolve::Action;
 use crate::session::Session;
 use crate::sqlstate::SqlState;
 
+use effect::Effect;
+
 pub(crate) use update::{add_files, update_table};
 
 /// Runs a plan.
-pub(crate) async fn execute(plan: Plan, context: &Context, session: &mut Session) -> Result<Outcome> {
+pub(crate) async fn execute(plan: Plan, context: &mut Context, session: &mut Session) -> Result<Outcome> {
     plan.notices.into_iter().for_each(|text| session.notify(Notice::plain(text)));
+    effect::check(Effect::of(&plan.kind), context, session)?;
     match plan.kind {
         PlanKind::Query(plan) => context.stop.or(query::run(plan, context)).await,
         PlanKind::Explain { analyze, verbose, header, plan } => {
             context.stop.or(query::explain(plan, header, analyze, verbose, context)).await
         }
-        PlanKind::Insert(plan) => {
-            refuse_in_transaction(session, "INSERT")?;
-            write::insert(*plan, context).await
-        }
-        PlanKind::CreateTable(plan) => {
-            refuse_in_transaction(session, "CREATE TABLE")?;
-            write::create_table(*plan, context).await
-        }
-        PlanKind::CreateView(plan) => {
-            refuse_in_transaction(session, "CREATE VIEW")?;
-            define::create_view(*plan, context).await
-        }
+        PlanKind::Insert(plan) => write::insert(*plan, context).await,
+        PlanKind::CreateTable(plan) => write::create_table(*plan, context).await,
+        PlanKind::CreateView(plan) => define::create_view(*plan, context).await,
         PlanKind::Direct(action) => direct(action, context, session).await,
     }
 }
 
 async fn direct(action: Action, context: &Context, session: &mut Session) -> Result<Outcome> {
-    if let Some(statement) = changes_catalog(&action) {
-        refuse_in_transaction(session, statement)?;
-    }
     match action {
         Action::Truncate(targets) => write::truncate(targets, context).await,
         Action::CreateSchema(create) => define::create_schema(create, context).await,
@@ -84,7 +78,7 @@ async fn direct(action: Action, context: &Context, session: &mut Session) -> Res
         Action::Describe(relation) => show::describe(&relation, context).await,
         Action::Set(set) => session::set(&set, session),
         Action::Show(what) => session::show(&what, session),
-        Action::Transaction(transaction) => Ok(session::transaction(&transaction, session)),
+        Action::Transaction(transaction) => session::transaction(transaction, session).await,
         Action::Discard(discard) => Ok(session::discard(&discard, session)),
         Action::Nothing { tag } => Ok(Outcome::done(tag)),
         // These have plans of their own.
@@ -108,41 +102,26 @@ pub(crate) fn result_columns(action: &Action) -> Option<SchemaRef> {
     }
 }
 
-/// The statement's name if it changes the catalog.
-fn changes_catalog(action: &Action) -> Option<&'static str> {
-    Some(match action {
-        Action::Truncate(_) => "TRUNCATE",
-        Action::CreateSchema(_) => "CREATE SCHEMA",
-        Action::Drop(_) | Action::DropSchema { .. } | Action::DropRole(_) => "DROP",
-        Action::AlterRelation { .. } | Action::AlterSchema { .. } | Action::AlterRole { .. } => "ALTER",
-        Action::CommentSchema { .. }
-        | Action::CommentRelation { .. }
-        | Action::CommentColumn { .. }
-        | Action::CommentRole { .. } => "COMMENT",
-        Action::CreateRole { .. } => "CREATE ROLE",
-        Action::GrantPrivileges { .. } | Action::GrantMembership { .. } => "GRANT",
-        Action::Crawl { .. } => "CALL system.crawl",
-        Action::Procedure(call) => call.procedure.name,
-        _ => return None,
-    })
-}
-
-/// A transaction reads one version; writing in it needs its own staged versions, which are not there yet, and a
-/// write that could not be rolled back must not look as if it could.
-fn refuse_in_transaction(session: &Session, statement: &str) -> Result<()> {
-    if !session.in_transaction() {
-        return Ok(());
-    }
-    Err(Error::unsupported(format!("{statement} inside a transaction block"))
-        .with_detail("Transactions read one version of the catalog; each write commits by itself.")
-        .with_hint("Run it outside BEGIN … COMMIT."))
-}
-
-/// Commits and waits for the answer, even if nobody waits for us any more: the commit runs as a task of its own.
+/// Commits, or makes the transaction part of the one that the statement belongs to. A commit is waited for even if nobody
+/// waits for us any more: it runs as a task of its own.
 async fn commit(transaction: Transaction, context: &Context) -> Result<()> {
     let catalog = Arc::clone(context.catalog());
-    let task = tokio::spawn(async move { catalog.commit(transaction).await });
-    match task.await {
+    if let Some(block) = &context.block {
+        let mut block = block.lock().await;
+        let block = block.as_mut().ok_or_else(|| Error::internal("the transaction has ended already"))?;
+        return Ok(catalog.stage(block, transaction).await?);
+    }
+    waited(tokio::spawn(async move { catalog.commit(transaction).await })).await
+}
+
+/// Commits all that the statements of a block did.
+pub(crate) async fn commit_block(block: Block, engine: &Engine) -> Result<()> {
+    let catalog = Arc::clone(engine.catalog());
+    waited(tokio::spawn(async move { catalog.commit_block(block).await })).await
+}
+
+async fn waited(commit: JoinHandle<tarn_catalog::Result<CommitSequence>>) -> Result<()> {
+    match commit.await {
         Ok(answer) => Ok(answer.map(drop)?),
         Err(error) => {
             Err(Error::new(SqlState::STATEMENT_COMPLETION_UNKNOWN, "the commit's outcome is unknown")

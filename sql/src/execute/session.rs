@@ -10,12 +10,16 @@ use crate::error::{Error, Result};
 use crate::outcome::{Notice, Outcome};
 use crate::session::Session;
 use crate::sqlstate::SqlState;
-use crate::statement::{Discard, Set, Show, Transaction};
+use crate::statement::{Discard, Modes, Set, Show, Transaction};
+use crate::transaction::{ISOLATION, READ_ONLY};
 
 pub(super) fn set(set: &Set, session: &mut Session) -> Result<Outcome> {
     if set.all {
         session.settings_mut().reset_all();
         return Ok(Outcome::done("RESET"));
+    }
+    if [ISOLATION, READ_ONLY].contains(&set.setting.as_str()) {
+        return set_mode(set, session);
     }
     if set.local && !session.in_transaction() {
         let message = "SET LOCAL can only be used in transaction blocks";
@@ -54,15 +58,76 @@ pub(super) fn show(show: &Show, session: &Session) -> Result<Outcome> {
     Ok(Outcome::batch(batch.map_err(|error| Error::internal(error.to_string()))?, "SHOW"))
 }
 
-pub(super) fn transaction(transaction: &Transaction, session: &mut Session) -> Outcome {
-    match transaction {
-        Transaction::Begin => {
-            session.begin();
-            Outcome::done("BEGIN")
+pub(super) async fn transaction(transaction: Transaction, session: &mut Session) -> Result<Outcome> {
+    let tag = match transaction {
+        Transaction::Begin { tag, modes } => {
+            session.begin(&modes)?;
+            tag
         }
-        Transaction::Commit => Outcome::done(session.end(true)),
-        Transaction::Rollback => Outcome::done(session.end(false)),
-    }
+        Transaction::Commit { chain: false } => session.commit().await?,
+        Transaction::Rollback { chain: false } => {
+            session.roll_back().await;
+            "ROLLBACK"
+        }
+        Transaction::Commit { chain: true } => {
+            let modes = session.chained("COMMIT")?;
+            let tag = session.commit().await?;
+            session.begin(&modes)?;
+            tag
+        }
+        Transaction::Rollback { chain: true } => {
+            let modes = session.chained("ROLLBACK")?;
+            session.roll_back().await;
+            session.begin(&modes)?;
+            "ROLLBACK"
+        }
+        Transaction::Savepoint(name) => {
+            session.savepoint(name).await?;
+            "SAVEPOINT"
+        }
+        Transaction::Release(name) => {
+            session.release(&name)?;
+            "RELEASE"
+        }
+        Transaction::RollbackTo(name) => {
+            session.roll_back_to(&name).await?;
+            "ROLLBACK"
+        }
+        Transaction::Set(modes) => {
+            session.set_modes(&modes)?;
+            "SET"
+        }
+        Transaction::SetDefault(modes) => {
+            let settings = session.settings_mut();
+            if let Some(isolation) = modes.isolation {
+                settings.set("default_transaction_isolation", Some(isolation))?;
+            }
+            if let Some(read_only) = modes.read_only {
+                let value = if read_only { "on" } else { "off" };
+                settings.set("default_transaction_read_only", Some(value))?;
+            }
+            "SET"
+        }
+    };
+    Ok(Outcome::done(tag))
+}
+
+/// `SET transaction_isolation` and `SET transaction_read_only` are other ways to say `SET TRANSACTION`.
+fn set_mode(set: &Set, session: &mut Session) -> Result<Outcome> {
+    let isolation = set.setting == ISOLATION;
+    let default = if isolation { "default_transaction_isolation" } else { "default_transaction_read_only" };
+    // Checks the value as any other, and knows it by its own spelling.
+    let mut settings = session.settings().clone();
+    settings.set(default, set.value.as_deref())?;
+    let value = settings.get(default)?;
+    let modes = if isolation {
+        let known = crate::settings::ISOLATION.iter().copied();
+        Modes { isolation: known.into_iter().find(|known| *known == value), read_only: None }
+    } else {
+        Modes { isolation: None, read_only: Some(value == "on") }
+    };
+    session.set_modes(&modes)?;
+    Ok(Outcome::done("SET"))
 }
 
 pub(super) fn discard(discard: &Discard, session: &mut Session) -> Outcome {

@@ -168,8 +168,9 @@ fn stage(
     if let Some(replaced) = &plan.replaced {
         let base: &TablePointer = &replaced.version.pointer;
         new.location = base.location.clone();
+        let definition = Some(Box::new(new.clone()));
         let staged = replace_table(&replaced.version.metadata, new)?;
-        let target = Target::Replace { staged: Box::new(staged.clone()), base: base.clone() };
+        let target = Target::Replace { staged: Box::new(staged.clone()), definition, base: base.clone() };
         return Ok((replaced.found.relation.id, staged, target));
     }
     new.location = match &plan.location {

@@ -10,6 +10,7 @@ mod grant;
 mod settings;
 #[cfg(test)]
 mod tests;
+mod transaction;
 mod travel;
 mod types;
 mod write;
@@ -20,7 +21,7 @@ use datafusion::sql::sqlparser::ast;
 
 use crate::error::{Error, Result};
 use crate::sqlstate::SqlState;
-use crate::statement::{Explain, Name, Statement, Transaction};
+use crate::statement::{Explain, Name, Statement};
 
 pub(crate) use allow::check_query;
 pub(crate) use call::arguments_of;
@@ -125,7 +126,9 @@ fn statement(cursor: &mut Cursor) -> Result<Statement> {
         "SET" => settings::set(cursor),
         "RESET" => settings::reset(cursor),
         "DISCARD" | "DEALLOCATE" | "CLOSE" | "UNLISTEN" => settings::discard(cursor),
-        "BEGIN" | "START" | "COMMIT" | "END" | "ROLLBACK" | "ABORT" => transaction(cursor),
+        "BEGIN" | "START" | "COMMIT" | "END" | "ROLLBACK" | "ABORT" | "SAVEPOINT" | "RELEASE" => {
+            transaction::transaction(cursor)
+        }
         _ => Err(cursor.unknown_statement()),
     }
 }
@@ -174,48 +177,4 @@ fn explain(cursor: &mut Cursor) -> Result<Statement> {
             .with_position(position));
     }
     Ok(Statement::Explain(Explain { analyze, verbose, statement: Box::new(explained) }))
-}
-
-fn transaction(cursor: &mut Cursor) -> Result<Statement> {
-    let first = cursor.word()?;
-    let action = match first.as_str() {
-        "BEGIN" | "START" => Transaction::Begin,
-        "COMMIT" | "END" => Transaction::Commit,
-        _ => Transaction::Rollback,
-    };
-    if first == "START" {
-        cursor.expect("TRANSACTION")?;
-    } else {
-        let _ = cursor.eat("WORK") || cursor.eat("TRANSACTION");
-    }
-    if action == Transaction::Begin {
-        transaction_modes(cursor)?;
-    } else if cursor.eat("AND NO CHAIN") || !cursor.peek_is("AND") {
-        // AND NO CHAIN is the default.
-    } else {
-        return Err(Error::unsupported("AND CHAIN"));
-    }
-    if cursor.peek_is("TO") || cursor.peek_is("PREPARED") {
-        return Err(Error::unsupported(format!("{first} {}", cursor.peek_word())));
-    }
-    Ok(Statement::Transaction(action))
-}
-
-/// Isolation levels and access modes: every one is met by reading one catalog version.
-fn transaction_modes(cursor: &mut Cursor) -> Result<()> {
-    loop {
-        if cursor.eat("ISOLATION LEVEL") {
-            let known = ["SERIALIZABLE", "REPEATABLE READ", "READ COMMITTED", "READ UNCOMMITTED"];
-            if !known.iter().any(|level| cursor.eat(level)) {
-                return Err(cursor.leftover());
-            }
-        } else if !(cursor.eat("READ ONLY")
-            || cursor.eat("READ WRITE")
-            || cursor.eat("NOT DEFERRABLE")
-            || cursor.eat("DEFERRABLE")
-            || cursor.eat(","))
-        {
-            return Ok(());
-        }
-    }
 }

@@ -4,16 +4,17 @@ use datafusion::sql::sqlparser::tokenizer::Token;
 
 use super::{Cursor, define};
 use crate::error::{Error, Result};
-use crate::statement::{Discard, Set, Show, ShowObjects, Statement};
+use crate::statement::{Discard, Set, Show, ShowObjects, Statement, Transaction};
 
 pub(super) fn set(cursor: &mut Cursor) -> Result<Statement> {
     cursor.expect("SET")?;
     let local = cursor.eat("LOCAL");
     let _ = cursor.eat("SESSION");
-    if cursor.eat("CHARACTERISTICS AS TRANSACTION") || cursor.eat("TRANSACTION") {
-        super::transaction_modes(cursor)?;
-        // Every isolation level is met by reading one catalog version, so there is nothing to keep.
-        return Ok(set_value("default_transaction_isolation", None, local));
+    if cursor.eat("CHARACTERISTICS AS TRANSACTION") {
+        return Ok(Statement::Transaction(Transaction::SetDefault(super::transaction::modes(cursor)?)));
+    }
+    if cursor.eat("TRANSACTION") {
+        return Ok(Statement::Transaction(Transaction::Set(super::transaction::modes(cursor)?)));
     }
     if cursor.eat("TIME ZONE") {
         let value = if cursor.eat("LOCAL") || cursor.eat("DEFAULT") { None } else { Some(value(cursor)?) };

@@ -70,6 +70,12 @@ fn statements_are_told_apart() {
         ("RESET ALL", "Set"),
         ("BEGIN ISOLATION LEVEL SERIALIZABLE, READ ONLY", "Transaction"),
         ("COMMIT AND NO CHAIN", "Transaction"),
+        ("ROLLBACK WORK AND CHAIN", "Transaction"),
+        ("SAVEPOINT a", "Transaction"),
+        ("RELEASE a", "Transaction"),
+        ("ROLLBACK TRANSACTION TO SAVEPOINT \"A b\"", "Transaction"),
+        ("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ WRITE", "Transaction"),
+        ("SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY", "Transaction"),
         ("DISCARD ALL", "Discard"),
     ]);
 }

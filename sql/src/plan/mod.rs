@@ -21,7 +21,7 @@ use arrow::array::ArrayRef;
 use arrow::datatypes::{DataType, SchemaRef};
 use datafusion::execution::{FunctionRegistry, SessionState};
 use datafusion::logical_expr::{LogicalPlan, ScalarUDF};
-use tarn_catalog::{Catalog, LAKE, Transaction};
+use tarn_catalog::{Catalog, LAKE, Reading, RelationId, Transaction};
 
 pub(crate) use arguments::Arguments;
 pub(crate) use define::{TablePlan, ViewPlan};
@@ -39,6 +39,7 @@ use crate::resolve::{Action, DATABASE, Scope};
 use crate::settings::Settings;
 use crate::stop::Stop;
 use crate::system::SystemContext;
+use crate::transaction::{self, Isolation, SharedBlock};
 
 /// What one statement works with.
 pub(crate) struct Context {
@@ -47,6 +48,12 @@ pub(crate) struct Context {
     pub state: SessionState,
     pub scope: Scope,
     pub stop: Stop,
+    /// The transaction that the statement is part of; without one it commits by itself.
+    pub block: Option<SharedBlock>,
+    isolation: Isolation,
+    pub read_only: bool,
+    /// The tables whose rows must not have changed when the statement commits.
+    pub reads: Vec<(RelationId, Reading)>,
     /// What system tables and catalog functions may know.
     pub system: Arc<SystemContext>,
     /// Whether joins are put into the cheapest order, by the setting `enable_join_reorder`.
@@ -71,13 +78,47 @@ impl Context {
         state.execution_props_mut().query_execution_start_time = now(&engine);
         functions::register_for_statement(&mut state, &system).map_err(engine_error)?;
         configure_functions(&mut state)?;
-        let reorder_joins = settings.is_on("enable_join_reorder");
-        Ok(Context { engine, state, scope, stop: Stop::default(), system, reorder_joins })
+        let is = |setting: &str, value: &str| settings.get(setting).is_ok_and(|found| found == value);
+        let serializable = is(transaction::ISOLATION, "serializable");
+        Ok(Context {
+            engine,
+            state,
+            scope,
+            stop: Stop::default(),
+            block: None,
+            isolation: if serializable { Isolation::Serializable } else { Isolation::Snapshot },
+            read_only: is(transaction::READ_ONLY, "on"),
+            reads: Vec::new(),
+            system,
+            reorder_joins: settings.is_on("enable_join_reorder"),
+        })
+    }
+
+    /// Keeps what the statement reads, for its own commit or for that of its transaction.
+    pub async fn remember_reads(&mut self, reads: Vec<(RelationId, Reading)>) {
+        let Some(block) = &self.block else {
+            self.reads = reads;
+            return;
+        };
+        if let Some(block) = block.lock().await.as_mut() {
+            for (relation, reading) in reads {
+                block.assume_rows_unchanged(relation, reading);
+            }
+        }
+    }
+
+    /// What the user asked for. A statement that changes rows may be stricter by itself.
+    pub fn isolation(&self) -> Isolation {
+        self.isolation
     }
 
     /// A transaction on the version that the statement reads.
     pub fn begin(&self) -> Transaction {
-        self.catalog().begin_at(self.scope.reader.clone(), self.scope.principal.role)
+        let mut begun = self.catalog().begin_at(self.scope.reader.clone(), self.scope.principal.role);
+        for (relation, reading) in &self.reads {
+            begun.assume_rows_unchanged(*relation, *reading);
+        }
+        begun
     }
 
     pub fn catalog(&self) -> &Arc<Catalog> {

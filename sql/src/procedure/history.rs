@@ -63,6 +63,7 @@ const fn procedure(
         filter: false,
         parameters,
         right: Right::Owner,
+        in_transaction: true,
         columns: moved_schema,
         run,
     }

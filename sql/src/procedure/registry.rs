@@ -32,6 +32,8 @@ pub(crate) struct Procedure {
     /// In the order in which they are given by place.
     pub parameters: &'static [Parameter],
     pub right: Right,
+    /// May run inside a transaction block, as one change among others.
+    pub in_transaction: bool,
     /// The columns of the answer.
     pub columns: fn() -> SchemaRef,
     pub run: Run,

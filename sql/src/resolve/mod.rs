@@ -6,6 +6,7 @@ mod names;
 mod procedure;
 mod query;
 mod reading;
+mod reads;
 mod target;
 
 use tarn_catalog::LAKE;
@@ -14,6 +15,7 @@ use tarn_catalog::object::{Namespace, Relation, Role};
 pub(crate) use names::{DATABASE, Found, Scope, nearest};
 pub(crate) use query::{ResolvedQuery, ResolvedRelation, resolve_query};
 pub(crate) use reading::{At, state_of_suffix};
+pub(crate) use reads::tables_read;
 pub(crate) use target::TableTarget;
 
 use crate::error::{Error, Result};

@@ -1,0 +1,40 @@
+//! The tables whose rows a statement reads, for serializable transactions: what they held must still be so at the
+//! commit. It must never read one.
+
+use tarn_catalog::{Reading, RelationId};
+
+use super::{Action, ResolvedQuery, ResolvedRelation};
+
+/// What a statement reads beside the rows that it changes, which the write itself looks after.
+pub(crate) fn tables_read(action: &Action) -> Vec<(RelationId, Reading)> {
+    let mut tables = Vec::new();
+    collect(action, &mut tables);
+    tables
+}
+
+fn collect(action: &Action, tables: &mut Vec<(RelationId, Reading)>) {
+    match action {
+        Action::Query(query) | Action::Insert { source: query, .. } => of_query(query, tables),
+        Action::CreateTable { query: Some(query), .. } => of_query(query, tables),
+        Action::Explain { analyze: true, action, .. } => collect(action, tables),
+        _ => {}
+    }
+}
+
+fn of_query(query: &ResolvedQuery, tables: &mut Vec<(RelationId, Reading)>) {
+    for relation in query.relations.values() {
+        match relation {
+            ResolvedRelation::Table { found, state } => {
+                let current = state.snapshot_id == state.version.metadata.current_snapshot_id();
+                let reading = if current { Reading::Current } else { Reading::Other };
+                tables.push((found.relation.id, reading));
+            }
+            ResolvedRelation::Reading(reading) => tables.push((reading.found.relation.id, Reading::Other)),
+            ResolvedRelation::View { query, .. } => of_query(query, tables),
+            // Files are nobody's to lock, and what the catalog says is as of the transaction's beginning.
+            ResolvedRelation::External { .. }
+            | ResolvedRelation::System { .. }
+            | ResolvedRelation::Files { .. } => {}
+        }
+    }
+}
