@@ -14,7 +14,7 @@ logs=$(mktemp -d "${TMPDIR:-/tmp}/tarn-test.XXXXXX")
 kills=${KILLS:-50}
 operations=${OPERATIONS:-2000}
 seconds=${SECONDS_TOGETHER:-12}
-steps=${STEPS:-format dependencies licences lint unit build slt differential operate psql drivers pyiceberg s3 faults concurrency demo}
+steps=${STEPS:-format dependencies licences lint unit build slt differential operate psql drivers pyiceberg interop s3 damage faults concurrency demo}
 passed=0
 failed=0
 failures=()
@@ -95,14 +95,16 @@ case " ${failures[*]:-} " in *" build "*) finish ;; esac
 step slt "$conformance" slt
 # What random SQL may not use yet, because it is not there.
 without=nan,delete,update,update-from,merge,by-source,columns,defaults,partitions,uuid-partitions,ordered,properties
-without+=,time-travel,references,branch-writes,rollback,optimize,manifests,deletes,expire,analyze
+without+=,references,branch-writes,rollback,optimize,manifests,deletes,expire,analyze
 without+=,transactions,transaction-ddl
 step differential "$conformance" differential --operations "$operations" --without "$without"
 step operate "$conformance" operate
 step psql "$conformance" with-server conformance/clients/psql/run.sh
 step drivers "$conformance" with-server conformance/clients/drivers/run.sh
 step pyiceberg "$conformance" with-server conformance/clients/pyiceberg/run.sh
+step interop "$conformance" with-server conformance/clients/interop/run.sh
 step s3 conformance/clients/s3/run.sh "$target/debug/tarn"
+step damage "$conformance" damage --without-deletes
 step faults "$conformance" faults --kills "$kills"
 step concurrency "$conformance" concurrency --seconds "$seconds" --without-bank \
   --without update,delete,increment,upsert,take,optimize

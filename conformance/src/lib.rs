@@ -9,6 +9,7 @@ pub mod attended;
 pub mod bench;
 pub mod client;
 pub mod concurrency;
+pub mod damage;
 pub mod demo;
 pub mod differential;
 pub mod faults;

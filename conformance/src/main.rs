@@ -5,7 +5,9 @@ use clap::{Parser, Subcommand};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use tarn_conformance::tally::Tally;
-use tarn_conformance::{Result, attended, bench, concurrency, demo, differential, faults, operate, slt};
+use tarn_conformance::{
+    Result, attended, bench, concurrency, damage, demo, differential, faults, operate, slt,
+};
 
 #[derive(Parser)]
 #[command(about = "Runs Tarn and looks at it from the outside")]
@@ -18,6 +20,8 @@ struct Arguments {
 enum Command {
     /// Run SQL scripts; all of conformance/slt when no path is given
     Slt { paths: Vec<PathBuf> },
+    /// Take away, cut, swap and exchange files under live tables
+    Damage(damage::Options),
     /// Play random SQL on a server and on a model in memory, and compare every answer
     Differential(differential::Options),
     /// Many clients at once, and a checker of what each was told
@@ -57,6 +61,7 @@ async fn run(command: Command) -> Result<bool> {
     match command {
         Command::Slt { paths } => slt::run_all(&paths).await.map(report),
         Command::Concurrency(options) => concurrency::run(&options).await.map(report),
+        Command::Damage(options) => damage::run(&options).await.map(report),
         Command::Differential(options) => differential::run(&options).await.map(report),
         Command::Faults(options) => faults::run(&options).await.map(report),
         Command::Operate => operate::run().await.map(report),
