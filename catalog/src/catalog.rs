@@ -2,6 +2,9 @@
 //! files that writes leave behind. It must never know what a statement is. Next: `reader.rs`, `transaction.rs`.
 
 mod bootstrap;
+mod upkeep;
+
+pub use upkeep::{MetadataChange, Reaped};
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

@@ -6,9 +6,12 @@ use bytes::Bytes;
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use crate::commit::Discard;
 use crate::error::Result;
 use crate::id::{RelationId, WriteId};
-use crate::object::{Database, Grant, Namespace, Relation, Role, TablePointer};
+use crate::object::{
+    Database, Grant, MaintenancePolicy, Namespace, PolicyTarget, Relation, Role, TablePointer,
+};
 
 /// One change. `before` is the object as the writer saw it; a commit in which it is something else is a conflict.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -54,11 +57,29 @@ pub enum Change {
         before: Option<Grant>,
         after: Grant,
     },
+    /// Sets or takes away a maintenance policy.
+    SetPolicy {
+        on: PolicyTarget,
+        before: Option<MaintenancePolicy>,
+        after: Option<MaintenancePolicy>,
+    },
+    /// Files of a table are no longer in use, and go when nobody can be reading them any more.
+    Discard {
+        relation: RelationId,
+        #[serde(skip)]
+        discard: Discard,
+    },
     /// The files of a write are now in use: its intent goes away in the same commit.
     FinishWrite(WriteId),
 }
 
 impl Change {
+    /// The first version of a table whose files are there already.
+    pub fn register(relation: RelationId, after: TablePointer, metadata_json: &[u8]) -> Result<Change> {
+        let metadata_json = crate::store::values::compress(metadata_json)?;
+        Ok(Change::MovePointer { relation, before: None, after, metadata_json })
+    }
+
     /// The change as the commit log keeps it: without what proves a password, and without copies of metadata.
     pub fn logged(&self) -> Result<Value> {
         let mut value = serde_json::to_value(self).map_err(|error| {

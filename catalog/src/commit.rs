@@ -12,6 +12,7 @@ mod latch;
 mod look;
 mod reads;
 mod stage;
+mod upkeep;
 
 use std::sync::Arc;
 
@@ -20,6 +21,8 @@ pub(crate) use group::{Committer, Prepared, Work};
 pub(crate) use intent::{IntentChange, WriteIntent};
 pub(crate) use latch::Latches;
 pub(crate) use stage::stage;
+pub(crate) use upkeep::UpkeepChange;
+pub use upkeep::{Discard, UpkeepRecord};
 
 use crate::change::Change;
 use crate::env::Env;

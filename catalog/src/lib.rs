@@ -40,8 +40,9 @@ pub mod env;
 mod error;
 
 pub use block::{Block, Savepoint};
-pub use catalog::{Catalog, Options};
+pub use catalog::{Catalog, MetadataChange, Options, Reaped};
 pub use change::Change;
+pub use commit::{Discard, UpkeepRecord};
 pub use error::{Error, ErrorKind, ObjectKind, Result};
 pub use id::*;
 pub use object::Securable;

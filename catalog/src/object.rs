@@ -201,6 +201,50 @@ pub struct ScramVerifier {
     pub server_key: Secret<Vec<u8>>,
 }
 
+/// What a maintenance policy is set on; a table follows its own, then its namespace's, then its catalog's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PolicyTarget {
+    Database(CatalogId),
+    Namespace(NamespaceId),
+    Relation(RelationId),
+}
+
+/// How tables are kept in order by the server itself. What is not said is inherited; without any policy nothing is done.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MaintenancePolicy {
+    /// Small files are joined and deletes are worked in.
+    #[serde(default)]
+    pub compact: Option<bool>,
+    #[serde(default)]
+    pub expire: Option<Age>,
+    #[serde(default)]
+    pub orphans: Option<Age>,
+    /// Bytes that one round of compaction of a table may read.
+    #[serde(default)]
+    pub budget_bytes: Option<u64>,
+}
+
+impl MaintenancePolicy {
+    /// This policy, with what it does not say taken from another.
+    pub fn or(self, above: &MaintenancePolicy) -> MaintenancePolicy {
+        MaintenancePolicy {
+            compact: self.compact.or(above.compact),
+            expire: self.expire.or(above.expire),
+            orphans: self.orphans.or(above.orphans),
+            budget_bytes: self.budget_bytes.or(above.budget_bytes),
+        }
+    }
+}
+
+/// From which age on something goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Age {
+    Never,
+    OlderThanMs(i64),
+}
+
 /// The object a grant is on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

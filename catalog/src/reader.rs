@@ -8,10 +8,13 @@ use iceberg::spec::TableMetadata;
 use serde::de::DeserializeOwned;
 
 use crate::access::Principal;
+use crate::commit::UpkeepRecord;
 use crate::error::{Error, ErrorKind, Result};
 use crate::iceberg::parse_metadata;
 use crate::id::{CatalogId, CommitSequence, NamespaceId, PUBLIC_ROLE, RelationId, RoleId};
-use crate::object::{Database, Grant, Namespace, Relation, Role, Securable, TablePointer};
+use crate::object::{
+    Database, Grant, MaintenancePolicy, Namespace, PolicyTarget, Relation, Role, Securable, TablePointer,
+};
 use crate::pins::Pin;
 use crate::storage::Storage;
 use crate::store::{LogEntry, LogRow, Row, Space, Store, keys, values};
@@ -110,6 +113,40 @@ impl Reader {
     /// Where a table's metadata is; None for other relations.
     pub fn pointer(&self, relation: RelationId) -> Result<Option<TablePointer>> {
         self.read(Space::Pointer, &keys::pointer(relation))
+    }
+
+    /// Where the files of tables are.
+    pub fn storage(&self) -> &Arc<Storage> {
+        &self.storage
+    }
+
+    /// What the server did to a table: the newest word on it, whatever version is read.
+    pub fn upkeep_record(&self, relation: RelationId) -> Result<UpkeepRecord> {
+        Ok(self.read(Space::Upkeep, &keys::upkeep_record(relation))?.unwrap_or_default())
+    }
+
+    /// The policy that was set on an object itself.
+    pub fn policy(&self, on: PolicyTarget) -> Result<Option<MaintenancePolicy>> {
+        self.read(Space::Object, &keys::policy(on))
+    }
+
+    /// Whether there is any policy at all.
+    pub fn any_policy(&self) -> Result<bool> {
+        Ok(!self.store.scan(Space::Object, keys::POLICIES, None, 1, self.at)?.is_empty())
+    }
+
+    /// The policy that a table follows: its own, with what that does not say from its namespace and catalog.
+    pub fn effective_policy(&self, relation: &Relation) -> Result<MaintenancePolicy> {
+        let mut policy = self.policy(PolicyTarget::Relation(relation.id))?.unwrap_or_default();
+        if let Some(above) = self.policy(PolicyTarget::Namespace(relation.namespace))? {
+            policy = policy.or(&above);
+        }
+        if let Some(namespace) = self.namespace_by_id(relation.namespace)?
+            && let Some(above) = self.policy(PolicyTarget::Database(namespace.catalog))?
+        {
+            policy = policy.or(&above);
+        }
+        Ok(policy)
     }
 
     /// The pointers of all tables.

@@ -84,6 +84,8 @@ pub struct Server {
     listeners: Vec<JoinHandle<()>>,
     /// Set when there is nothing left to watch.
     end: CancellationToken,
+    /// Set to end the upkeep of tables.
+    upkeep: CancellationToken,
     statements: StatementRuntime,
     settings: Settings,
 }
@@ -152,12 +154,15 @@ impl Server {
         let engine = handle.spawn(Engine::open(options)).await;
         let engine =
             engine.map_err(|error| StartError(format!("the engine cannot be opened: {error}")))??;
+        let upkeep = CancellationToken::new();
+        handle.spawn(tarn_sql::maintain(Arc::clone(&engine), upkeep.clone()));
         let door = Door::new(engine, roles, Arc::new(Metrics::new()), handle, &settings.limits);
         Ok(Server {
             addresses,
             door,
             listeners: Vec::new(),
             end: CancellationToken::new(),
+            upkeep,
             statements,
             settings: settings.clone(),
         })
@@ -181,6 +186,7 @@ impl Server {
 
     /// Accepts nothing more, lets running statements end within the grace time of the settings, then cancels them.
     pub async fn stop(mut self) {
+        self.upkeep.cancel();
         let all_ended = self.door.stop(self.settings.limits.shutdown_grace).await;
         if !all_ended {
             tracing::warn!("some sessions did not end and are cut off");
@@ -197,6 +203,7 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
+        self.upkeep.cancel();
         self.listeners.iter().for_each(JoinHandle::abort);
     }
 }

@@ -9,7 +9,8 @@ use tarn_catalog::object::{Namespace, Role, Securable};
 use crate::error::{Error, Result};
 use crate::procedure::{ProcedureCall, Right};
 use crate::resolve::{
-    Action, Found, Object, RelationChange, Resolved, ResolvedQuery, ResolvedRelation, SchemaChange, Scope,
+    Action, Found, Object, PolicyObject, RelationChange, Resolved, ResolvedQuery, ResolvedRelation,
+    SchemaChange, Scope,
 };
 use crate::sqlstate::SqlState;
 use crate::statement::{GrantPrivileges, RoleOptions};
@@ -121,6 +122,11 @@ impl Needs<'_> {
             }
             Action::Crawl { location: _, schema } => self.crawl(schema)?,
             Action::Procedure(call) => self.procedure(call),
+            Action::SetPolicy { on, before: _, after: _ } => match on {
+                PolicyObject::Database(_) => self.role(Need::Superuser, "set the policy of a database"),
+                PolicyObject::Schema(namespace) => self.owned_namespace(namespace),
+                PolicyObject::Table(found) => self.owned_relation(found),
+            },
             Action::Describe(relation) => self.read(relation),
             // The session alone.
             Action::Set(_) | Action::Show(_) | Action::Transaction(_) | Action::Discard(_) => {}

@@ -71,6 +71,10 @@ impl Engine {
     /// 58030 when the spill folder cannot be made.
     pub async fn open(options: EngineOptions) -> Result<Arc<Engine>> {
         options.catalog.sweep().await?;
+        // Nobody reads yet, so what expired before the last stop can go.
+        if let Err(error) = options.catalog.reap().await {
+            tracing::warn!(%error, "expired files stay for now");
+        }
         let runtime = runtime(&options)?;
         let config = session_config(options.target_partitions);
         let builder = SessionStateBuilder::new()

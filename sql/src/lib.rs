@@ -20,6 +20,7 @@ mod plan;
 mod optimize;
 
 mod procedure;
+mod upkeep;
 
 mod execute;
 mod stop;
@@ -45,3 +46,4 @@ pub use parse::{Parsed, STATEMENT_BYTES_MAX};
 pub use session::{Canceller, Prepared, Session, TransactionStatus};
 pub use sqlstate::SqlState;
 pub use transaction::Origin;
+pub use upkeep::maintain;

@@ -46,6 +46,7 @@ pub enum Statement {
     GrantMembership(GrantMembership),
     Call(Call),
     TableProcedure(TableProcedure),
+    SetPolicy(SetPolicy),
     Describe(Name),
     ShowObjects(ShowObjects),
     Set(Set),
@@ -309,6 +310,24 @@ pub struct TableProcedure {
     pub procedure: String,
     pub arguments: Vec<Argument>,
     pub filter: Option<Box<ast::Expr>>,
+    /// The statement, for the command tag.
+    pub tag: &'static str,
+}
+
+/// `ALTER … SET MAINTENANCE POLICY`.
+#[derive(Debug, Clone)]
+pub struct SetPolicy {
+    pub on: PolicyOn,
+    /// None for `RESET`.
+    pub options: Option<Vec<(String, String)>>,
+}
+
+/// What a policy is set on.
+#[derive(Debug, Clone, PartialEq)]
+pub enum PolicyOn {
+    Database(String),
+    Schema(Name),
+    Table(Name),
 }
 
 /// One argument of a call or a table function.

@@ -4,6 +4,7 @@
 
 mod grant;
 mod namespace;
+mod policy;
 mod relation;
 mod role;
 
@@ -52,6 +53,8 @@ pub fn lookups(changes: &[Change], unchanged: &[Securable]) -> Vec<Lookup> {
             Change::UpdateRole { before, after } => role::look_up(Some(before), after, &mut lookups),
             Change::DropRole(before) => role::look_up_drop(before, enough, &mut lookups),
             Change::SetGrant { after, .. } => grant::look_up(after, &mut lookups),
+            Change::SetPolicy { on, .. } => policy::look_up(*on, &mut lookups),
+            Change::Discard { .. } => {}
             Change::FinishWrite(write) => lookups.push(Lookup::Row(Space::Intent, keys::intent(*write))),
         }
     }
@@ -92,6 +95,8 @@ fn make(moment: Moment, change: &Change, facts: &mut Facts) -> Result<()> {
         Change::UpdateRole { before, after } => role::update(before, after, facts),
         Change::DropRole(before) => role::remove(before, facts),
         Change::SetGrant { before, after } => grant::set(before.as_ref(), after, facts),
+        Change::SetPolicy { on, before, after } => policy::set(*on, before.as_ref(), after.as_ref(), facts),
+        Change::Discard { relation: _, discard } => super::upkeep::discard(moment.sequence, discard, facts),
         Change::FinishWrite(write) => finish_write(keys::intent(*write), facts),
     }
 }

@@ -21,6 +21,7 @@ use super::facts::{Facts, Lookup};
 use super::intent::{self, IntentChange};
 use super::latch::Latch;
 use super::look::look;
+use super::upkeep::{self, UpkeepChange};
 use crate::change::Change;
 use crate::env::Env;
 use crate::error::{Error, ErrorKind, Result};
@@ -45,6 +46,7 @@ pub struct Prepared {
 pub enum Work {
     Commit(Prepared),
     Intent(IntentChange),
+    Upkeep(UpkeepChange),
 }
 
 struct Job {
@@ -151,6 +153,12 @@ impl Committer {
             Work::Intent(change) => {
                 let mut facts = group.gather(intent::lookups(&change))?;
                 intent::decide(&change, &mut facts)?;
+                group.add(facts);
+                Ok(group.head.sequence)
+            }
+            Work::Upkeep(change) => {
+                let mut facts = Facts::default();
+                upkeep::decide(&change, &mut facts)?;
                 group.add(facts);
                 Ok(group.head.sequence)
             }

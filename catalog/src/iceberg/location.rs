@@ -45,6 +45,10 @@ pub(super) fn delete_file_location(
     format!("{table}/data/{write}-{attempt}-{number:05}-deletes.{extension}")
 }
 
+pub(super) fn statistics_location(table: &str, snapshot_id: i64, write: WriteId) -> String {
+    format!("{table}/metadata/{snapshot_id}-{write}.stats")
+}
+
 /// The number in front of a metadata file's name; files that other engines named otherwise count as 0.
 pub(super) fn metadata_version(metadata_location: &str) -> u32 {
     let name = metadata_location.rsplit('/').next().unwrap_or_default();

@@ -17,6 +17,7 @@
 //! summary.rs    the figures of a snapshot that other engines expect
 //! metrics/      bounds and counts of a data file, from the batches that go into it
 //! data_file.rs  the description of one data file
+//! upkeep/       what expires, what nothing leads to any more, what is wrong
 //! location.rs   names of folders and files
 //! ```
 mod basis;
@@ -34,6 +35,7 @@ mod start;
 mod state;
 mod summary;
 mod update;
+pub mod upkeep;
 mod validate;
 mod write;
 

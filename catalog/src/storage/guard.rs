@@ -44,6 +44,11 @@ impl Checked {
         self.location.folder
     }
 
+    /// Where it is, however it was written: two spellings of one place are equal.
+    pub fn place(&self) -> impl std::hash::Hash + Eq + fmt::Debug + '_ {
+        (self.location.scheme, self.location.bucket.as_str(), self.location.key.as_str())
+    }
+
     pub(super) fn location(&self) -> &Location {
         &self.location
     }
@@ -150,6 +155,11 @@ impl StorageGuard {
             }
         }
         Ok(Checked { url: url.to_string(), location, pattern: None })
+    }
+
+    /// A table's own folder: in the warehouse, or where its `LOCATION` put it.
+    pub fn table_folder(&self, table_location: &str) -> Result<Checked> {
+        self.own(table_location).or_else(|_| self.external_location(table_location))
     }
 
     /// A location under the warehouse that we made up ourselves.

@@ -10,6 +10,7 @@
 //!           [n] catalog_id name 0               namespace id
 //!           [r] namespace_id name 0             relation id
 //! Object    [d] catalog_id                      Database
+//!           [m] object                          MaintenancePolicy of a catalog, namespace or relation
 //!           [n] namespace_id                    Namespace
 //!           [r] relation_id                     Relation
 //! Pointer   relation_id                         TablePointer
@@ -21,6 +22,8 @@
 //!           [o] role_id securable               nothing: what a role owns
 //! Log       sequence                            LogRow
 //! Intent    write_id                            WriteIntent
+//! Upkeep    [d] sequence uuid                   Discard: files that go when no reader is older than the commit
+//!           [t] relation_id                     UpkeepRecord
 //!
 //! securable = [n] namespace_id | [r] relation_id
 //! ```
@@ -36,7 +39,7 @@
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{CatalogId, CommitSequence, NamespaceId, RelationId, RoleId, WriteId};
-use crate::object::Securable;
+use crate::object::{PolicyTarget, Securable};
 
 pub const HEAD: &[u8] = b"head";
 pub const FORMAT: &[u8] = b"format";
@@ -138,6 +141,29 @@ pub fn log(sequence: CommitSequence) -> Vec<u8> {
 
 pub fn intent(write: WriteId) -> Vec<u8> {
     write.0.as_bytes().to_vec()
+}
+
+pub const DISCARDS: &[u8] = b"d";
+
+pub fn discard(after: CommitSequence, id: uuid::Uuid) -> Vec<u8> {
+    joined(&[DISCARDS, &after.0.to_be_bytes(), id.as_bytes()])
+}
+
+pub fn upkeep_record(relation: RelationId) -> Vec<u8> {
+    tagged(b't', relation.0)
+}
+
+/// The beginning of the keys of all maintenance policies.
+pub const POLICIES: &[u8] = b"m";
+
+/// The maintenance policy of a catalog, namespace or relation.
+pub fn policy(on: PolicyTarget) -> Vec<u8> {
+    let object = match on {
+        PolicyTarget::Database(id) => database(id),
+        PolicyTarget::Namespace(id) => namespace(id),
+        PolicyTarget::Relation(id) => relation(id),
+    };
+    joined(&[POLICIES, &object])
 }
 
 /// The object at the end of a key of `grant_to` or `owned`.

@@ -37,10 +37,11 @@ pub enum Space {
     Role,
     Log,
     Intent,
+    Upkeep,
 }
 
 impl Space {
-    pub const ALL: [Space; 9] = [
+    pub const ALL: [Space; 10] = [
         Space::System,
         Space::Name,
         Space::Object,
@@ -50,6 +51,7 @@ impl Space {
         Space::Role,
         Space::Log,
         Space::Intent,
+        Space::Upkeep,
     ];
 
     /// The column family. Stored on disk: a name never changes.
@@ -64,6 +66,7 @@ impl Space {
             Space::Role => "role",
             Space::Log => "log",
             Space::Intent => "intent",
+            Space::Upkeep => "upkeep",
         }
     }
 
@@ -72,7 +75,7 @@ impl Space {
     pub fn is_versioned(self) -> bool {
         match self {
             Space::Name | Space::Object | Space::Pointer | Space::Grant | Space::Role => true,
-            Space::System | Space::Metadata | Space::Log | Space::Intent => false,
+            Space::System | Space::Metadata | Space::Log | Space::Intent | Space::Upkeep => false,
         }
     }
 }

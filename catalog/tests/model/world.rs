@@ -65,7 +65,10 @@ impl World {
             Change::UpdateRole { before, after } => self.put_role(Some(before), after),
             Change::DropRole(before) => self.drop_role(before),
             Change::SetGrant { before, after } => self.set_grant(before.as_ref(), after),
-            Change::CreateDatabase(_) | Change::FinishWrite(_) => {
+            Change::CreateDatabase(_)
+            | Change::FinishWrite(_)
+            | Change::SetPolicy { .. }
+            | Change::Discard { .. } => {
                 unreachable!("the test makes no such change")
             }
         }

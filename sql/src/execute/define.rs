@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use tarn_catalog::iceberg::{Operation, TableWrite, Target};
-use tarn_catalog::object::{Namespace, Relation, RelationKind};
+use tarn_catalog::object::{MaintenancePolicy, Namespace, Relation, RelationKind};
 use tarn_catalog::{Change, LAKE};
 
 use super::commit;
@@ -12,7 +12,7 @@ use super::write::Write;
 use crate::error::{Error, Result};
 use crate::outcome::Outcome;
 use crate::plan::{Context, ViewPlan};
-use crate::resolve::{Found, RelationChange, SchemaChange};
+use crate::resolve::{Found, PolicyObject, RelationChange, SchemaChange};
 use crate::sqlstate::SqlState;
 use crate::statement::CreateSchema;
 
@@ -108,6 +108,15 @@ pub(super) async fn alter_schema(before: Namespace, how: SchemaChange, context: 
         SchemaChange::Owner(role) => after.owner = role.id,
     }
     change([Change::UpdateNamespace { before, after }], "ALTER SCHEMA", context).await
+}
+
+pub(super) async fn set_policy(
+    on: &PolicyObject,
+    before: Option<MaintenancePolicy>,
+    after: Option<MaintenancePolicy>,
+    context: &Context,
+) -> Result<Outcome> {
+    change([Change::SetPolicy { on: on.target(), before, after }], on.tag(), context).await
 }
 
 pub(super) async fn comment_schema(

@@ -55,6 +55,7 @@ impl Effect {
             Action::GrantMembership { .. } => Effect::Writes("GRANT ROLE"),
             // It looks again and commits again when somebody else was faster.
             Action::Crawl { .. } => Effect::Alone("CALL system.crawl"),
+            Action::SetPolicy { on, .. } => Effect::Writes(on.tag()),
             Action::Procedure(call) if call.procedure.in_transaction => Effect::Writes(call.procedure.name),
             Action::Procedure(call) => Effect::Alone(call.procedure.name),
             Action::Discard(Discard::All) => Effect::Alone("DISCARD ALL"),

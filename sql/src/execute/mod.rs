@@ -27,7 +27,7 @@ use crate::session::Session;
 use crate::sqlstate::SqlState;
 
 use effect::Effect;
-
+pub(crate) use query::physical_plan;
 pub(crate) use update::{add_files, update_table};
 
 /// Runs a plan.
@@ -74,6 +74,7 @@ async fn direct(action: Action, context: &Context, session: &mut Session) -> Res
             rights::membership(revoke, &granted, members, context).await
         }
         Action::Crawl { location, schema } => call::crawl(location, schema, context).await,
+        Action::SetPolicy { on, before, after } => define::set_policy(&on, before, after, context).await,
         Action::Procedure(call) => (call.procedure.run)(*call, context).await,
         Action::Describe(relation) => show::describe(&relation, context).await,
         Action::Set(set) => session::set(&set, session),

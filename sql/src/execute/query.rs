@@ -31,7 +31,7 @@ pub(super) async fn run(plan: QueryPlan, context: &Context) -> Result<Outcome> {
 }
 
 /// The operators that a logical plan is run with.
-pub(super) async fn physical_plan(plan: &LogicalPlan, context: &Context) -> Result<Arc<dyn ExecutionPlan>> {
+pub(crate) async fn physical_plan(plan: &LogicalPlan, context: &Context) -> Result<Arc<dyn ExecutionPlan>> {
     let mut optimized = context.state.optimize(plan).map_err(engine_error)?;
     if context.reorder_joins {
         load_statistics(&optimized).await.map_err(engine_error)?;

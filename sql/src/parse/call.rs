@@ -22,7 +22,8 @@ pub(super) fn execute(cursor: &mut Cursor, table: Name, if_exists: bool) -> Resu
         true => Some(Box::new(cursor.with(|parser| parser.parse_expr())?)),
         false => None,
     };
-    Ok(Statement::TableProcedure(TableProcedure { table, if_exists, procedure, arguments, filter }))
+    let tag = "ALTER TABLE";
+    Ok(Statement::TableProcedure(TableProcedure { table, if_exists, procedure, arguments, filter, tag }))
 }
 
 fn arguments(cursor: &mut Cursor) -> Result<Vec<Argument>> {

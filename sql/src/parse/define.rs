@@ -3,12 +3,13 @@
 use datafusion::sql::sqlparser::tokenizer::Token;
 use iceberg::spec::Transform;
 
-use super::{Cursor, call, grant, query, types};
+use super::{Cursor, call, grant, query, types, upkeep};
 use crate::error::{Error, Result};
 use crate::sqlstate::SqlState;
 use crate::statement::{
     AlterAction, AlterRelation, AlterSchema, ColumnDefinition, Comment, CommentTarget, CreateSchema,
-    CreateTable, CreateView, Drop, DropSchema, Name, PartitionTerm, RelationWord, Statement, TableQuery,
+    CreateTable, CreateView, Drop, DropSchema, Name, PartitionTerm, PolicyOn, RelationWord, Statement,
+    TableQuery,
 };
 
 pub(super) fn create(cursor: &mut Cursor) -> Result<Statement> {
@@ -262,16 +263,26 @@ pub(super) fn alter(cursor: &mut Cursor) -> Result<Statement> {
     let word = match cursor.word()?.as_str() {
         "SCHEMA" => {
             let name = schema_name(cursor)?;
+            if upkeep::at_policy(cursor) {
+                return upkeep::policy(cursor, PolicyOn::Schema(name));
+            }
             let action = alter_action(cursor, "ALTER SCHEMA")?;
             return Ok(Statement::AlterSchema(AlterSchema { name, action }));
         }
         "ROLE" | "USER" => return grant::alter_role(cursor),
+        "DATABASE" => {
+            let name = cursor.folded()?;
+            return upkeep::policy(cursor, PolicyOn::Database(name));
+        }
         "TABLE" => RelationWord::Table,
         "VIEW" => RelationWord::View,
         other => return Err(Error::unsupported(format!("ALTER {other}")).with_position(position)),
     };
     let if_exists = cursor.eat("IF EXISTS");
     let name = cursor.name()?;
+    if word == RelationWord::Table && upkeep::at_policy(cursor) {
+        return upkeep::policy(cursor, PolicyOn::Table(name));
+    }
     if word == RelationWord::Table && cursor.peek_is("EXECUTE") {
         return call::execute(cursor, name, if_exists);
     }

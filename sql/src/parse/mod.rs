@@ -13,6 +13,7 @@ mod tests;
 mod transaction;
 mod travel;
 mod types;
+mod upkeep;
 mod write;
 
 use std::sync::Arc;
@@ -121,6 +122,9 @@ fn statement(cursor: &mut Cursor) -> Result<Statement> {
         "GRANT" => grant::grant(cursor),
         "REVOKE" => grant::revoke(cursor),
         "CALL" => call::call(cursor),
+        "ANALYZE" => upkeep::analyze(cursor),
+        "OPTIMIZE" => upkeep::optimize(cursor),
+        "VACUUM" => upkeep::vacuum(cursor),
         "SHOW" => settings::show(cursor),
         "DESCRIBE" | "DESC" => settings::describe(cursor),
         "SET" => settings::set(cursor),

@@ -28,7 +28,7 @@ pub(crate) use define::{TablePlan, ViewPlan};
 pub(crate) use errors::engine_error;
 pub(crate) use moment::time_ms;
 pub(crate) use overflow::CheckedArithmetic;
-pub(crate) use query::{QueryPlan, provider};
+pub(crate) use query::{QueryPlan, plan_query, provider};
 pub(crate) use write::InsertPlan;
 
 use crate::authorize::Authorized;

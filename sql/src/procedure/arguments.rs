@@ -269,7 +269,7 @@ fn number_and_unit(text: &str) -> Option<(f64, String)> {
     Some((number, text[end..].trim().to_lowercase()))
 }
 
-fn duration_ms(text: &str) -> Option<i64> {
+pub(crate) fn duration_ms(text: &str) -> Option<i64> {
     let (number, unit) = number_and_unit(text)?;
     let unit_ms = match unit.as_str() {
         "ms" | "millisecond" | "milliseconds" => 1.0,
@@ -283,7 +283,7 @@ fn duration_ms(text: &str) -> Option<i64> {
     whole(number * unit_ms)
 }
 
-fn bytes(text: &str) -> Option<i64> {
+pub(crate) fn bytes(text: &str) -> Option<i64> {
     let (number, unit) = number_and_unit(text)?;
     let power = match unit.as_str() {
         "" | "b" => 0,

@@ -10,8 +10,7 @@
 #[allow(dead_code, reason = "some kinds are those of the upkeep procedures, which come next")]
 mod arguments;
 mod history;
-#[allow(dead_code, reason = "so are some rights")]
 mod registry;
 
-pub(crate) use arguments::Arguments;
-pub(crate) use registry::{Procedure, ProcedureCall, Right, TABLE_PARAMETER, find};
+pub(crate) use arguments::{Arguments, Kind, Parameter, bytes, duration_ms};
+pub(crate) use registry::{Procedure, ProcedureCall, Right, Run, TABLE_PARAMETER, find};

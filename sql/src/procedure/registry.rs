@@ -13,12 +13,13 @@ use crate::outcome::Outcome;
 use crate::plan::Context;
 use crate::resolve::{ResolvedQuery, TableTarget, nearest};
 use crate::sqlstate::SqlState;
+use crate::upkeep;
 
 /// The first parameter of every procedure on a table, when it is called with `CALL`.
 pub(crate) const TABLE_PARAMETER: &str = "table";
 
 /// Every list of procedures, one per file that has some.
-const LISTS: [&[Procedure]; 1] = [history::PROCEDURES];
+const LISTS: [&[Procedure]; 2] = [history::PROCEDURES, upkeep::PROCEDURES];
 
 /// One procedure.
 pub(crate) struct Procedure {

@@ -3,6 +3,7 @@
 //! this, in `../authorize.rs`. It must never read data or change anything.
 
 mod names;
+mod policy;
 mod procedure;
 mod query;
 mod reading;
@@ -10,9 +11,10 @@ mod reads;
 mod target;
 
 use tarn_catalog::LAKE;
-use tarn_catalog::object::{Namespace, Relation, Role};
+use tarn_catalog::object::{MaintenancePolicy, Namespace, Relation, Role};
 
 pub(crate) use names::{DATABASE, Found, Scope, nearest};
+pub(crate) use policy::PolicyObject;
 pub(crate) use query::{ResolvedQuery, ResolvedRelation, resolve_query};
 pub(crate) use reading::{At, state_of_suffix};
 pub(crate) use reads::tables_read;
@@ -130,6 +132,11 @@ pub(crate) enum Action {
         schema: String,
     },
     Procedure(Box<ProcedureCall>),
+    SetPolicy {
+        on: PolicyObject,
+        before: Option<MaintenancePolicy>,
+        after: Option<MaintenancePolicy>,
+    },
     Describe(ResolvedRelation),
     Set(statement::Set),
     Show(statement::Show),
@@ -213,6 +220,7 @@ async fn action(statement: Statement, scope: &Scope, notices: &mut Vec<String>) 
             members: grant.members.iter().map(|name| scope.role(name)).collect::<Result<_>>()?,
         },
         Statement::Call(call) => procedure::resolve_call(call, scope).await?,
+        Statement::SetPolicy(set) => policy::resolve_policy(set, scope)?,
         Statement::TableProcedure(execute) => procedure::resolve_execute(execute, scope, notices).await?,
         Statement::Describe(name) => describe(&name, scope).await?,
         Statement::ShowObjects(ShowObjects::Columns { table }) => describe(&table, scope).await?,

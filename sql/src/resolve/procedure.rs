@@ -61,13 +61,13 @@ pub(super) async fn resolve_execute(
         Some(execute.table.clone()),
         execute.arguments,
         filter,
-        "ALTER TABLE",
+        execute.tag,
         scope,
     );
     match resolved.await {
         Err(error) if execute.if_exists && is_missing(&error) => {
             notices.push(format!("relation \"{}\" does not exist, skipping", execute.table));
-            Ok(Action::Nothing { tag: "ALTER TABLE" })
+            Ok(Action::Nothing { tag: execute.tag })
         }
         resolved => resolved,
     }

@@ -17,6 +17,7 @@ mod context;
 mod declared;
 mod exec;
 mod grants;
+mod health;
 mod keys;
 mod names;
 mod provider;

@@ -8,7 +8,7 @@ use super::context::SystemContext;
 use super::declared::Declared;
 use super::keys::Keys;
 use super::value::Rows;
-use super::{builtin, columns, commits, grants, relations, roles, schemas, tables};
+use super::{builtin, columns, commits, grants, health, relations, roles, schemas, tables};
 use crate::error::Result;
 
 /// One read of one system table.
@@ -69,6 +69,7 @@ pub async fn rows(scan: &Scan) -> Result<Rows> {
         ("system", "columns") => columns::system_columns(scan).await,
         ("system", "commits") => commits::system_commits(scan),
         ("system", "snapshots") => tables::system_snapshots(scan).await,
+        ("system", "table_health") => health::table_health(scan).await,
         ("system", "roles") => roles::system_roles(scan),
         ("system", "grants") => grants::system_grants(scan),
         ("system", "settings") => builtin::system_settings(scan),

@@ -12,7 +12,7 @@ use super::value::{Rows, Value};
 use super::visible::{Found, RelationKeys};
 use crate::error::{Error, Result};
 
-const TABLE_KEYS: RelationKeys =
+pub const TABLE_KEYS: RelationKeys =
     RelationKeys { oid: "", name: "table_name", namespace_oid: "", namespace: "schema" };
 
 pub fn system_tables(scan: &Scan) -> Result<Rows> {

@@ -34,6 +34,7 @@ mod statistics;
 mod store;
 mod writer;
 
+pub(crate) use evolve::readable;
 pub use progress::WriteProgress;
 pub use relation::load_statistics;
 pub use scan::IcebergTable;

@@ -159,6 +159,13 @@ impl IcebergTable {
         self
     }
 
+    /// The URLs of the data files that may hold a row for which all filters are true.
+    pub async fn files_matching(&self, state: &dyn Session, filters: &[Expr]) -> Result<Vec<String>> {
+        let (mut files, _) = self.files().await?;
+        self.prune(state, filters, &mut files).map_err(crate::plan::engine_error)?;
+        Ok(files.iter().map(|file| file.file().file_path().to_owned()).collect())
+    }
+
     fn metadata(&self) -> &TableMetadata {
         &self.state.version.metadata
     }

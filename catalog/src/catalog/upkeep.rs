@@ -1,0 +1,214 @@
+//! Upkeep of tables as far as it needs the catalog's store: metadata that changes alone, files that are deleted once
+//! nobody can read them, orphans, and the record of what was done. It must never make a writer fail: everything here
+//! either follows the table's newest version or gives way. Next: `../iceberg/upkeep/mod.rs`.
+
+use std::sync::Arc;
+
+use futures::TryStreamExt;
+use iceberg::spec::MAIN_BRANCH;
+use iceberg::{TableRequirement, TableUpdate};
+
+use super::Catalog;
+use crate::change::Change;
+use crate::commit::{Discard, UpkeepChange, UpkeepRecord, Work, WriteIntent};
+use crate::error::{ErrorKind, Result};
+use crate::iceberg::upkeep::{
+    Orphan, Orphans, find_orphans, old_metadata_files, statistics_files, unreached,
+};
+use crate::iceberg::{Operation, TableWrite, Target};
+use crate::id::{CommitSequence, RelationId, WriteId};
+use crate::reader::TableVersion;
+use crate::store::{Space, keys, values};
+use crate::transaction::Transaction;
+
+/// Rows read at a time.
+const DISCARDS_PER_ROUND: usize = 64;
+
+/// A change of a table's metadata alone.
+#[derive(Debug)]
+pub struct MetadataChange {
+    pub relation: RelationId,
+    /// The table as messages call it.
+    pub name: String,
+    pub base: Arc<TableVersion>,
+    pub requirements: Vec<TableRequirement>,
+    pub updates: Vec<TableUpdate>,
+    /// The write that made files for it, if one did.
+    pub write: Option<WriteId>,
+}
+
+/// What became of files that were waiting for their deletion.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Reaped {
+    pub files: usize,
+    /// Discards that somebody may still read.
+    pub waiting: usize,
+}
+
+impl Catalog {
+    /// Commits a change of a table's metadata, with what the transaction has besides.
+    pub async fn change_metadata(
+        &self,
+        mut transaction: Transaction,
+        change: MetadataChange,
+    ) -> Result<CommitSequence> {
+        let write = match change.write {
+            Some(write) => write,
+            None => self.begin_write(change.base.metadata.location()).await?,
+        };
+        transaction.write_table(TableWrite {
+            relation: change.relation,
+            name: change.name,
+            target: Target::Existing { base: change.base },
+            write,
+            branch: MAIN_BRANCH.to_owned(),
+            operation: Operation::Update { requirements: change.requirements, updates: change.updates },
+            added: Vec::new(),
+        });
+        let committed = self.commit(transaction).await;
+        if committed.as_ref().is_err_and(|error| error.kind != ErrorKind::OutcomeUnknown) {
+            self.abandon_write(write, &[]).await;
+        }
+        committed
+    }
+
+    /// A new discard for a table, to be committed with the change that ends the files' use.
+    pub fn to_discard(
+        &self,
+        table: &TableVersion,
+        manifest_lists: Vec<String>,
+        files: Vec<String>,
+    ) -> Change {
+        let discard = Discard {
+            id: self.parts.env.uuid(),
+            relation: table.relation,
+            table: table.pointer.uuid,
+            location: table.pointer.location.clone(),
+            manifest_lists,
+            files,
+            after: CommitSequence::default(),
+        };
+        Change::Discard { relation: table.relation, discard }
+    }
+
+    /// The files that wait for their deletion, oldest first.
+    pub fn discards(&self) -> Result<Vec<Discard>> {
+        let (store, mut discards) = (&self.parts.store, Vec::new());
+        let mut after: Option<Vec<u8>> = None;
+        loop {
+            let at = CommitSequence(0);
+            let rows = store.scan(Space::Upkeep, keys::DISCARDS, after.as_deref(), DISCARDS_PER_ROUND, at)?;
+            for (_, row) in &rows {
+                discards.push(values::decode(&row.value)?);
+            }
+            match rows.last() {
+                Some((key, _)) if rows.len() == DISCARDS_PER_ROUND => after = Some(key.clone()),
+                _ => return Ok(discards),
+            }
+        }
+    }
+
+    /// Deletes the files that nobody can be reading any more.
+    pub async fn reap(&self) -> Result<Reaped> {
+        let oldest = self.oldest_reader();
+        let mut reaped = Reaped::default();
+        let mut failed = None;
+        for discard in self.discards()? {
+            if discard.after > oldest {
+                reaped.waiting += 1;
+                continue;
+            }
+            match self.reap_one(&discard).await {
+                Ok(files) => reaped.files += files,
+                Err(error) => {
+                    tracing::warn!(%error, table = discard.location, "expired files stay for now");
+                    reaped.waiting += 1;
+                    failed = Some(error);
+                }
+            }
+        }
+        match failed {
+            Some(error) if reaped.files == 0 => Err(error),
+            _ => Ok(reaped),
+        }
+    }
+
+    async fn reap_one(&self, discard: &Discard) -> Result<usize> {
+        let reader = self.reader();
+        let here = reader
+            .pointer(discard.relation)?
+            .is_some_and(|pointer| pointer.uuid == discard.table && pointer.location == discard.location);
+        let mut deleted = 0;
+        // The files of a table that left the catalog are not ours any more.
+        if here {
+            let table = reader.table(discard.relation).await?;
+            let storage = &self.parts.storage;
+            let unreached = unreached(storage, &table.metadata, &discard.manifest_lists).await?;
+            let named = statistics_files(&table.metadata);
+            let logged = table.metadata.metadata_log().iter().map(|entry| &entry.metadata_file);
+            let in_use: std::collections::HashSet<&String> =
+                logged.chain([&table.pointer.metadata_location]).chain(&named).collect();
+            let others = discard.files.iter().filter(|url| !in_use.contains(url));
+            for url in unreached.files.iter().map(|(_, url)| url).chain(others) {
+                storage.delete(&storage.guard().table_file(&discard.location, url)?).await?;
+                deleted += 1;
+            }
+        }
+        self.upkeep(UpkeepChange::Discarded(discard.clone())).await?;
+        Ok(deleted)
+    }
+
+    /// Metadata files from before the table's log of them.
+    pub async fn old_metadata(&self, table: &TableVersion) -> Result<Vec<String>> {
+        let storage = &self.parts.storage;
+        let folder = storage.guard().table_folder(&format!("{}/metadata", table.pointer.location))?;
+        let files: Vec<String> =
+            storage.list(&folder).map_ok(|(file, _)| file.to_string()).try_collect().await?;
+        Ok(old_metadata_files(&table.metadata, &table.pointer.metadata_location, &files))
+    }
+
+    /// Files below a table's folder, older than `cutoff_ms`, that nothing leads to. Those of open writes and those that
+    /// wait for their deletion are not among them.
+    pub async fn orphans(&self, relation: RelationId, cutoff_ms: i64) -> Result<Orphans> {
+        // Before the table is read: a write that ends in between is in the table then, and one that begins is too young.
+        let marks =
+            self.open_writes()?.into_iter().map(|intent| intent.write.to_string()).collect::<Vec<_>>();
+        let expired: Vec<String> = self
+            .discards()?
+            .into_iter()
+            .filter(|discard| discard.relation == relation)
+            .flat_map(|discard| discard.manifest_lists)
+            .collect();
+        let table = self.reader().table(relation).await?;
+        find_orphans(&self.parts.storage, &table, cutoff_ms, &marks, &expired).await
+    }
+
+    /// Deletes orphans; gives the number of files and bytes that are gone.
+    pub async fn delete_orphans(&self, table: &TableVersion, orphans: &[Orphan]) -> Result<(u64, u64)> {
+        let storage = &self.parts.storage;
+        let (mut files, mut bytes) = (0, 0);
+        for orphan in orphans {
+            storage.delete(&storage.guard().table_file(&table.pointer.location, &orphan.url)?).await?;
+            files += 1;
+            bytes += orphan.bytes;
+        }
+        Ok((files, bytes))
+    }
+
+    fn open_writes(&self) -> Result<Vec<WriteIntent>> {
+        super::read_intents(self.parts.store.as_ref())
+    }
+
+    pub async fn set_upkeep_record(&self, relation: RelationId, record: UpkeepRecord) -> Result<()> {
+        self.upkeep(UpkeepChange::Record(relation, record)).await
+    }
+
+    pub async fn forget_upkeep_record(&self, relation: RelationId) -> Result<()> {
+        self.upkeep(UpkeepChange::Forget(relation)).await
+    }
+
+    async fn upkeep(&self, change: UpkeepChange) -> Result<()> {
+        self.parts.committer.submit(Work::Upkeep(change), Vec::new()).await?;
+        Ok(())
+    }
+}

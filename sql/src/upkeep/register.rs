@@ -1,0 +1,98 @@
+//! Tables that exist already, by their metadata file: taken into the catalog where they lie, and out of it with all their
+//! files left behind. The location must be one that a table may have, and nobody else's.
+
+use std::collections::HashSet;
+
+use tarn_catalog::iceberg::{parse_metadata, pointer_to};
+use tarn_catalog::object::{Relation, RelationKind};
+use tarn_catalog::{Change, LAKE};
+
+use super::report::Report;
+use crate::error::{Error, Result};
+use crate::outcome::Outcome;
+use crate::plan::Context;
+use crate::procedure::ProcedureCall;
+use crate::sqlstate::SqlState;
+
+/// `CALL system.register_table(schema, table, metadata_file)`.
+pub(super) async fn register(call: ProcedureCall, context: &Context) -> Result<Outcome> {
+    let text = |name: &str| call.arguments.text(name).unwrap_or_default().to_owned();
+    let (schema, name, file) = (text("schema_name"), text("table_name"), text("metadata_file"));
+    tarn_catalog::name::check_identifier(&name)?;
+    let namespace = context.scope.namespace(&schema)?;
+    if context.scope.reader.relation(namespace.id, &name)?.is_some() {
+        let message = format!("relation \"{name}\" already exists");
+        return Err(Error::new(SqlState::DUPLICATE_TABLE, message));
+    }
+    let catalog = context.catalog();
+    let storage = catalog.storage();
+    let checked = storage.guard().user_path(&context.scope.principal, &file)?;
+    let json = context.stop.or(async { Ok(storage.get(&checked).await?) }).await?;
+    let metadata = parse_metadata(&json)?;
+    let location = metadata.location().trim_end_matches('/').to_owned();
+    storage.guard().table_location(&context.scope.principal, &location)?;
+    let inside = storage.guard().table_file(&location, checked.as_str());
+    inside.map_err(|error| {
+        Error::from(error).with_hint("The metadata file must lie in the table's own folder.")
+    })?;
+    check_free(&location, &metadata.uuid().to_string(), context)?;
+    let pointer = pointer_to(&metadata, checked.to_string());
+    let mut transaction = catalog.begin_at(context.scope.reader.clone(), context.scope.principal.role);
+    let id = transaction.new_relation_id()?;
+    transaction.push(Change::CreateRelation(Relation {
+        id,
+        namespace: namespace.id,
+        name,
+        owner: context.scope.principal.role,
+        comment: None,
+        created_at_ms: catalog.env().now_ms(),
+        kind: RelationKind::Table,
+    }));
+    transaction.push(Change::register(id, pointer, &json)?);
+    catalog.commit(transaction).await?;
+    let mut report = Report::default();
+    report.figure("current_snapshot_id", metadata.current_snapshot_id().unwrap_or(0));
+    report.figure("total_records", summary(&metadata, "total-records"));
+    report.figure("total_data_files", summary(&metadata, "total-data-files"));
+    report.into_outcome(call.tag)
+}
+
+fn summary(metadata: &iceberg::spec::TableMetadata, name: &str) -> i64 {
+    let snapshot = metadata.current_snapshot();
+    let stated =
+        snapshot.and_then(|snapshot| snapshot.summary().additional_properties.get(name)?.parse().ok());
+    stated.unwrap_or(0)
+}
+
+/// No other table may be there: expiring snapshots of one would delete files of the other.
+fn check_free(location: &str, uuid: &str, context: &Context) -> Result<()> {
+    let (reader, guard) = (&context.scope.reader, context.catalog().storage().guard());
+    let mut seen = HashSet::new();
+    for namespace in reader.namespaces(LAKE)? {
+        for relation in reader.relations(namespace.id)? {
+            let Some(pointer) = reader.pointer(relation.id)? else { continue };
+            let taken = pointer.uuid.to_string() == uuid || guard.overlaps(&pointer.location, location)?;
+            if taken && seen.insert(relation.id) {
+                let message = format!(
+                    "the files of \"{location}\" belong to table \"{}.{}\"",
+                    namespace.name, relation.name
+                );
+                return Err(Error::new(SqlState::DUPLICATE_TABLE, message)
+                    .with_hint("Take that table out of the catalog first, with system.unregister_table."));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// `CALL system.unregister_table(table)`: the files stay, all of them.
+pub(super) async fn unregister(call: ProcedureCall, context: &Context) -> Result<Outcome> {
+    let target = call.table()?;
+    let catalog = context.catalog();
+    let mut transaction = catalog.begin_at(context.scope.reader.clone(), context.scope.principal.role);
+    transaction.push(Change::DropRelation(target.found.relation.clone()));
+    catalog.commit(transaction).await?;
+    let mut report = Report::default();
+    report.path("metadata file", None, target.version.pointer.metadata_location.as_str());
+    report.into_outcome(call.tag)
+}
