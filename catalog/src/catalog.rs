@@ -13,7 +13,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 
 use crate::block::{Block, Savepoint, Staging};
-use crate::commit::{self, Committer, IntentChange, Latches, Parts, WriteIntent};
+use crate::commit::{self, Committer, Folds, IntentChange, Latches, Parts, WriteIntent};
 use crate::env::Env;
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{CommitSequence, RoleId, WriteId};
@@ -86,8 +86,15 @@ impl Catalog {
             committer.submit_alone(bootstrap::first_commit(env.now_ms()))?;
         }
         let leftover = Mutex::new(read_intents(store.as_ref())?);
-        let parts =
-            Parts { store, storage, env, latches: Latches::default(), committer, pins: Arc::default() };
+        let parts = Parts {
+            store,
+            storage,
+            env,
+            latches: Latches::default(),
+            folds: Folds::default(),
+            committer,
+            pins: Arc::default(),
+        };
         Ok(Arc::new(Catalog { parts, warehouse, ids, leftover }))
     }
 

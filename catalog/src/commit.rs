@@ -1,10 +1,12 @@
 //! How a transaction becomes true: gather (write the new metadata files, read what the decision needs), decide (a pure
 //! function), write (one synced batch). Read `commit/gather.rs`, `commit/decide.rs` and `commit/group.rs` in this order;
+//! `commit/fold.rs` comes first, where several appends are one transaction;
 //! `commit/stage.rs` is what happens before, statement by statement, in a transaction of several.
 //! It must never run a query.
 
 mod decide;
 mod facts;
+mod fold;
 mod gather;
 mod group;
 mod intent;
@@ -16,9 +18,11 @@ mod upkeep;
 
 use std::sync::Arc;
 
+pub(crate) use fold::{Folds, commit};
 pub(crate) use gather::unused;
 pub(crate) use group::{Committer, Prepared, Work};
 pub(crate) use intent::{IntentChange, WriteIntent};
+use latch::Latch;
 pub(crate) use latch::Latches;
 pub(crate) use stage::stage;
 pub(crate) use upkeep::UpkeepChange;
@@ -41,6 +45,7 @@ pub(crate) struct Parts {
     pub(crate) storage: Arc<Storage>,
     pub(crate) env: Arc<dyn Env>,
     pub(crate) latches: Latches,
+    pub(crate) folds: Folds,
     pub(crate) committer: Arc<Committer>,
     pub(crate) pins: Arc<Pins>,
 }
@@ -59,9 +64,18 @@ impl Parts {
 
 /// Makes a transaction's changes, all or none of them. An error of kind `OutcomeUnknown` says that it may have happened;
 /// every other error says that it did not, and leaves none of the files that were written here.
-pub(crate) async fn commit(parts: &Parts, transaction: Transaction) -> Result<CommitSequence> {
+async fn commit_alone(parts: &Parts, transaction: Transaction) -> Result<CommitSequence> {
+    commit_holding(parts, transaction, None).await
+}
+
+/// The same under the latches of its tables, if they are held already.
+async fn commit_holding(
+    parts: &Parts,
+    transaction: Transaction,
+    latches: Option<Vec<Latch>>,
+) -> Result<CommitSequence> {
     let mut produced = gather::Produced::default();
-    let result = try_commit(parts, transaction, &mut produced).await;
+    let result = try_commit(parts, transaction, latches, &mut produced).await;
     match &result {
         Ok(_) => {
             for (location, metadata, json_bytes) in produced.parsed {
@@ -77,9 +91,13 @@ pub(crate) async fn commit(parts: &Parts, transaction: Transaction) -> Result<Co
 async fn try_commit(
     parts: &Parts,
     mut transaction: Transaction,
+    latches: Option<Vec<Latch>>,
     produced: &mut gather::Produced,
 ) -> Result<CommitSequence> {
-    let latches = parts.latches.lock(&gather::tables(&transaction)).await;
+    let latches = match latches {
+        Some(latches) => latches,
+        None => parts.latches.lock(&gather::tables(&transaction)).await,
+    };
     // Taken under the latches: nobody moves these tables until the answer is there.
     let reader = parts.reader();
     reads::check(&transaction, &reader).await?;

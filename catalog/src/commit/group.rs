@@ -218,7 +218,7 @@ fn unknown(detail: &str) -> Error {
 }
 
 /// The same error for another waiter.
-fn again(error: &Error) -> Error {
+pub fn again(error: &Error) -> Error {
     Error {
         kind: error.kind,
         message: error.message.clone(),

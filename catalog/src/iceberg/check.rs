@@ -3,15 +3,22 @@
 
 use std::collections::HashSet;
 
-use iceberg::spec::{Snapshot, TableMetadata};
+use iceberg::spec::TableMetadata;
 
 use super::deletes::snapshot_files;
-use super::manifest::{LiveFile, file_key};
+use super::manifest::{LiveFile, file_key, manifest_list, read_list};
 use crate::error::{Error, Result};
 use crate::storage::Storage;
 
-/// Fails when a live file is listed twice, has a sequence number of the future, or shares row ids with another.
-pub async fn check_snapshot(storage: &Storage, metadata: &TableMetadata, snapshot: &Snapshot) -> Result<()> {
+/// Fails when a live file of a branch is listed twice, has a sequence number of the future, or shares row ids with
+/// another, and when the manifest list that is remembered is not the one that was written.
+pub async fn check_branch(storage: &Storage, metadata: &TableMetadata, branch: &str) -> Result<()> {
+    let Some(snapshot) = metadata.snapshot_for_ref(branch) else { return Ok(()) };
+    let remembered = manifest_list(storage, metadata, snapshot.snapshot_id()).await?;
+    let list = storage.guard().table_file(metadata.location(), snapshot.manifest_list())?;
+    if *remembered != read_list(storage, metadata, &list).await? {
+        return Err(Error::internal(format!("manifest list \"{list}\" is remembered wrongly")));
+    }
     let files = snapshot_files(storage, metadata, snapshot.snapshot_id()).await?;
     let mut seen = HashSet::new();
     for live in files.data.iter().chain(files.deletes.files()) {

@@ -20,14 +20,17 @@ use iceberg::io::Storage as _;
 use iceberg::spec::{
     DataFile, FormatVersion, ManifestContentType, ManifestFile, ManifestListWriter,
     Operation as SnapshotOperation, PartitionSpecRef, SchemaRef, Snapshot, Summary, TableMetadata,
+    UNASSIGNED_SEQUENCE_NUMBER,
 };
 
 use super::basis::{Basis, PROVISIONAL_ROW_ID};
 use super::changes::{Changes, changes};
-use super::check::check_snapshot;
+use super::check::check_branch;
 use super::deletes::{SnapshotFiles, snapshot_files};
 use super::location::{manifest_list_location, metadata_location};
-use super::manifest::{Entry, ManifestOutput, manifest_list, merge, remove, version_1_is_not_written};
+use super::manifest::{
+    Entry, ManifestOutput, manifest_list, merge, remember_list, remove, version_1_is_not_written,
+};
 use super::metadata::{pointer_to, updated_at};
 use super::start::{Start, branch_head, check_added, start, written_for};
 use super::summary::{Figures, stated_totals, summarize};
@@ -36,7 +39,7 @@ use super::validate::validate;
 use super::write::{Operation, Produced, TableWrite};
 use crate::env::Env;
 use crate::error::{Error, ErrorKind, Result};
-use crate::storage::{Storage, TableStorage};
+use crate::storage::{HeldFiles, Storage};
 
 /// Writes the metadata of a new version of a table. When this fails, what it had written is deleted.
 pub async fn produce(
@@ -69,6 +72,7 @@ async fn build(
     files: &mut Vec<String>,
 ) -> Result<(TableMetadata, Bytes, String)> {
     let Start { metadata, previous, version } = start;
+    let held = HeldFiles::default();
     let table = metadata.location().to_string();
     let metadata = match &write.operation {
         Operation::CreateEmpty => create_empty(env, metadata, previous)?,
@@ -77,14 +81,8 @@ async fn build(
         }
         _ => {
             validate(storage, write, basis).await?;
-            let snapshot = add_snapshot(storage, env, write, basis, &metadata, files).await?;
-            let builder =
-                metadata.into_builder(previous).set_branch_snapshot(snapshot.clone(), &write.branch)?;
-            let metadata = builder.build()?.metadata;
-            if cfg!(debug_assertions) {
-                check_snapshot(storage, &metadata, &snapshot).await?;
-            }
-            metadata
+            let snapshot = add_snapshot(storage, env, write, basis, &metadata, &held, files).await?;
+            metadata.into_builder(previous).set_branch_snapshot(snapshot, &write.branch)?.build()?.metadata
         }
     };
     let json = serde_json::to_vec(&metadata)
@@ -92,15 +90,21 @@ async fn build(
     let json = Bytes::from(json);
     let location = metadata_location(&table, version, write.write);
     if basis.staged {
-        return Ok((metadata, json, location));
+        held.write(storage).await?;
+    } else {
+        // None of these files means anything before the pointer moves, so they need not wait for each other.
+        let file = storage.guard().table_file(&table, &location)?;
+        let (put, written) = futures::join!(storage.put_if_absent(&file, json.clone()), held.write(storage));
+        if !put.as_ref().is_err_and(|error| matches!(error.kind, ErrorKind::AlreadyExists(_))) {
+            // Else it is somebody else's, so it is not ours to delete.
+            files.push(location.clone());
+        }
+        put.and(written)?;
     }
-    files.push(location.clone());
-    let put = storage.put_if_absent(&storage.guard().table_file(&table, &location)?, json.clone()).await;
-    if put.as_ref().is_err_and(|error| matches!(error.kind, ErrorKind::AlreadyExists(_))) {
-        // It is somebody else's, so it is not ours to delete.
-        files.pop();
+    if cfg!(debug_assertions) {
+        check_branch(storage, &metadata, &write.branch).await?;
     }
-    put.map(|()| (metadata, json, location))
+    Ok((metadata, json, location))
 }
 
 fn create_empty(env: &dyn Env, metadata: TableMetadata, previous: Option<String>) -> Result<TableMetadata> {
@@ -116,6 +120,7 @@ async fn add_snapshot(
     write: &TableWrite,
     basis: &Basis<'_>,
     metadata: &TableMetadata,
+    held: &HeldFiles,
     files: &mut Vec<String>,
 ) -> Result<Snapshot> {
     if metadata.format_version() == FormatVersion::V1 {
@@ -133,6 +138,7 @@ async fn add_snapshot(
         snapshot_id: basis.snapshot_id.unwrap_or_else(|| new_snapshot_id(env, metadata)),
         write: write.write,
         attempt: attempt(env),
+        held: held.clone(),
         begun: 0,
         files,
     };
@@ -243,16 +249,18 @@ async fn write_list(
     let id = output.snapshot_id;
     let sequence_number = metadata.next_sequence_number();
     let url = manifest_list_location(output.table, id, output.write, &output.attempt);
-    let file = TableStorage::new(output.storage.clone(), output.table).writer(&url).await?;
+    let file = output.store().writer(&url).await?;
     output.files.push(url.clone());
     let mut list = match metadata.format_version() {
         FormatVersion::V1 => return Err(version_1_is_not_written()),
         FormatVersion::V2 => ManifestListWriter::v2(file, id, parent, sequence_number),
         FormatVersion::V3 => ManifestListWriter::v3(file, id, parent, sequence_number, Some(first_row_id)),
     };
-    list.add_manifests(manifests.into_iter())?;
+    list.add_manifests(manifests.iter().cloned())?;
     let next_row_id = list.next_row_id();
     list.close().await?;
+    let manifests = assigned(manifests, sequence_number, next_row_id.map(|_| first_row_id));
+    remember_list(output.storage, output.table, &url, manifests.into());
     let snapshot = Snapshot::builder()
         .with_snapshot_id(id)
         .with_parent_snapshot_id(parent)
@@ -265,6 +273,28 @@ async fn write_list(
         Some(next) => snapshot.with_row_range(first_row_id, next - first_row_id).build(),
         None => snapshot.build(),
     })
+}
+
+/// The manifests as the list that was just written has them: with the snapshot's sequence number where they had none,
+/// and in version 3 with the first of their row ids.
+fn assigned(
+    mut manifests: Vec<ManifestFile>,
+    sequence_number: i64,
+    mut next_row_id: Option<u64>,
+) -> Vec<ManifestFile> {
+    for manifest in &mut manifests {
+        for number in [&mut manifest.sequence_number, &mut manifest.min_sequence_number] {
+            *number = if *number == UNASSIGNED_SEQUENCE_NUMBER { sequence_number } else { *number };
+        }
+        if manifest.content == ManifestContentType::Deletes {
+            manifest.first_row_id = None;
+        } else if let (None, Some(next)) = (manifest.first_row_id, next_row_id) {
+            manifest.first_row_id = Some(next);
+            let rows = manifest.existing_rows_count.unwrap_or(0) + manifest.added_rows_count.unwrap_or(0);
+            next_row_id = Some(next + rows);
+        }
+    }
+    manifests
 }
 
 /// Names the files of one attempt to write a snapshot.

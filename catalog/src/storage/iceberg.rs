@@ -6,15 +6,19 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use futures::StreamExt;
 use futures::stream::BoxStream;
+use futures::{StreamExt, TryStreamExt};
 use iceberg::io::{FileMetadata, FileRead, FileWrite, InputFile, OutputFile};
 use iceberg::{Error, ErrorKind, Result};
 use object_store::ObjectStoreExt;
+use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
 use super::guard::Checked;
 use super::registry::Storage;
+
+/// Files of one table that are written at the same time.
+const WRITES_AT_ONCE: usize = 8;
 
 /// The files of one table.
 ///
@@ -25,11 +29,45 @@ pub struct TableStorage {
     table_location: String,
     #[serde(skip)]
     storage: Option<Arc<Storage>>,
+    #[serde(skip)]
+    held: Option<HeldFiles>,
+}
+
+/// Files that are written together later, and so do not wait for each other: what a manifest list needs to know of a
+/// manifest is known before the store has it.
+#[derive(Debug, Clone, Default)]
+pub struct HeldFiles(Arc<Mutex<Vec<(Checked, Bytes)>>>);
+
+impl HeldFiles {
+    /// Bytes that are held.
+    pub fn bytes(&self) -> usize {
+        self.0.lock().iter().map(|(_, content)| content.len()).sum()
+    }
+
+    /// Writes them all.
+    pub async fn write(&self, storage: &Storage) -> crate::Result<()> {
+        let held = std::mem::take(&mut *self.0.lock());
+        let writes: Vec<_> = held.into_iter().map(|(file, content)| put(storage, file, content)).collect();
+        futures::stream::iter(writes).buffer_unordered(WRITES_AT_ONCE).try_collect().await
+    }
+
+    fn push(&self, file: Checked, content: Bytes) {
+        self.0.lock().push((file, content));
+    }
+}
+
+async fn put(storage: &Storage, file: Checked, content: Bytes) -> crate::Result<()> {
+    storage.put(&file, content).await
 }
 
 impl TableStorage {
     pub fn new(storage: Arc<Storage>, table_location: &str) -> TableStorage {
-        TableStorage { table_location: table_location.to_string(), storage: Some(storage) }
+        TableStorage { table_location: table_location.to_string(), storage: Some(storage), held: None }
+    }
+
+    /// What is written through this goes to `held` first.
+    pub fn holding(storage: Arc<Storage>, table_location: &str, held: HeldFiles) -> TableStorage {
+        TableStorage { held: Some(held), ..TableStorage::new(storage, table_location) }
     }
 
     /// Gives stores to a value that was read again.
@@ -83,7 +121,8 @@ impl iceberg::io::Storage for TableStorage {
 
     async fn writer(&self, path: &str) -> Result<Box<dyn FileWrite>> {
         let (storage, file) = self.checked(path)?;
-        Ok(Box::new(WholeWriter { storage: storage.clone(), file, content: Vec::new() }))
+        let (storage, held) = (storage.clone(), self.held.clone());
+        Ok(Box::new(WholeWriter { storage, held, file, content: Vec::new() }))
     }
 
     async fn delete(&self, path: &str) -> Result<()> {
@@ -131,6 +170,7 @@ impl FileRead for RangeReader {
 /// Collects a file and writes it in one request when it is closed. Manifests are rolled at 8 MB, so this stays small.
 struct WholeWriter {
     storage: Arc<Storage>,
+    held: Option<HeldFiles>,
     file: Checked,
     content: Vec<u8>,
 }
@@ -144,6 +184,10 @@ impl FileWrite for WholeWriter {
 
     async fn close(&mut self) -> Result<()> {
         let content = std::mem::take(&mut self.content);
+        if let Some(held) = &self.held {
+            held.push(self.file.clone(), content.into());
+            return Ok(());
+        }
         self.storage.put(&self.file, content.into()).await.map_err(foreign)
     }
 }

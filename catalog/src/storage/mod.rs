@@ -17,6 +17,6 @@ mod s3;
 
 pub use cache::DecodedCache;
 pub use guard::{Checked, StorageGuard};
-pub use iceberg::TableStorage;
+pub use iceberg::{HeldFiles, TableStorage};
 pub use options::{S3Options, StorageOptions};
 pub use registry::Storage;

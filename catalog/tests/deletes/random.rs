@@ -15,11 +15,11 @@ use tarn_catalog::{ErrorKind, TableVersion};
 use crate::world::{Rows, World};
 
 const REGIONS: [&str; 3] = ["eu", "us", "asia"];
-const STEPS: usize = 40;
+const STEPS: usize = 60;
 
 #[tokio::test]
 async fn random_programs_agree_with_a_model() {
-    for seed in 0..3 {
+    for seed in 0..6 {
         for version in [FormatVersion::V2, FormatVersion::V3] {
             run(seed, version).await;
         }

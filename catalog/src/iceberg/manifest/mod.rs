@@ -6,7 +6,9 @@ mod rewrite;
 mod write;
 
 pub(super) use merge::merge;
-pub(super) use read::{Decoded, READS_AT_ONCE, decode, is_live, manifest_list, parse_bytes};
+pub(super) use read::{
+    Decoded, READS_AT_ONCE, decode, is_live, manifest_list, parse_bytes, read_list, remember_list,
+};
 pub use read::{FileKey, LiveFile, file_key, live_files};
 pub(super) use rewrite::remove;
 pub(super) use write::{Entry, ManifestOutput, version_1_is_not_written};

@@ -82,16 +82,34 @@ pub async fn manifest_list(
         return Err(encrypted());
     }
     let file = storage.guard().table_file(metadata.location(), snapshot.manifest_list())?;
-    let key = format!("manifest list of {}: {file}", metadata.location());
+    let key = list_key(metadata.location(), file.as_str());
     if let Some(list) = storage.decoded().get::<Vec<ManifestFile>>(&key) {
         return Ok(list);
     }
-    let version = metadata.format_version();
-    let list = parse(storage, &file, move |bytes| ManifestList::parse_with_version(bytes, version)).await?;
-    let list = Arc::new(list.entries().to_vec());
-    let bytes = list.iter().map(manifest_file_bytes).sum();
-    storage.decoded().insert(key, list.clone(), bytes);
+    let list = Arc::new(read_list(storage, metadata, &file).await?);
+    remember_list(storage, metadata.location(), file.as_str(), list.clone());
     Ok(list)
+}
+
+/// A manifest list from its file.
+pub async fn read_list(
+    storage: &Storage,
+    metadata: &TableMetadata,
+    file: &Checked,
+) -> Result<Vec<ManifestFile>> {
+    let version = metadata.format_version();
+    let list = parse(storage, file, move |bytes| ManifestList::parse_with_version(bytes, version)).await?;
+    Ok(list.entries().to_vec())
+}
+
+/// Keeps a manifest list for whoever reads or changes the table next.
+pub fn remember_list(storage: &Storage, table_location: &str, url: &str, list: Arc<Vec<ManifestFile>>) {
+    let bytes = list.iter().map(manifest_file_bytes).sum();
+    storage.decoded().insert(list_key(table_location, url), list, bytes);
+}
+
+fn list_key(table_location: &str, url: &str) -> String {
+    format!("manifest list of {table_location}: {url}")
 }
 
 /// The data manifests of a list, if none of the others still deletes rows.

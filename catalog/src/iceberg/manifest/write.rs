@@ -12,11 +12,13 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::iceberg::data_file::carried;
 use crate::iceberg::location::manifest_location;
 use crate::id::WriteId;
-use crate::storage::{Storage, TableStorage};
+use crate::storage::{HeldFiles, Storage, TableStorage};
 
 /// A manifest is closed when it has this many entries, or about this many bytes (Iceberg's default target).
 const MANIFEST_ENTRIES_MAX: usize = 10_000;
 const MANIFEST_BYTES_MAX: usize = 8 << 20;
+/// Bytes of manifests that are held back so that they are written together.
+const HELD_BYTES_MAX: usize = 64 << 20;
 /// The sequence number of an entry that takes the one its snapshot will get.
 const INHERITED: i64 = -1;
 
@@ -52,6 +54,8 @@ pub struct ManifestOutput<'a> {
     /// Tells the files of one attempt from those of another: a transaction's write is made when its statement runs and
     /// again when it commits, and caches go by name.
     pub attempt: String,
+    /// Files that wait to be written.
+    pub held: HeldFiles,
     /// Manifests begun so far; part of their names.
     pub begun: usize,
     /// URLs of all files that this commit has begun to write.
@@ -75,6 +79,9 @@ impl ManifestOutput<'_> {
             if count == MANIFEST_ENTRIES_MAX || (count > 0 && bytes + size > MANIFEST_BYTES_MAX) {
                 written.extend(close(open.take()).await?);
                 (count, bytes) = (0, 0);
+                if self.held.bytes() > HELD_BYTES_MAX {
+                    self.held.write(self.storage).await?;
+                }
             }
             if open.is_none() {
                 open = Some(self.begin(schema, spec, content)?);
@@ -89,6 +96,11 @@ impl ManifestOutput<'_> {
         Ok(written)
     }
 
+    /// Where the Iceberg crate's writers write to.
+    pub fn store(&self) -> TableStorage {
+        TableStorage::holding(self.storage.clone(), self.table, self.held.clone())
+    }
+
     fn begin(
         &mut self,
         schema: &SchemaRef,
@@ -97,7 +109,7 @@ impl ManifestOutput<'_> {
     ) -> Result<ManifestWriter> {
         use iceberg::io::Storage as _;
         let url = manifest_location(self.table, self.write, &self.attempt, self.begun);
-        let output = TableStorage::new(self.storage.clone(), self.table).new_output(&url)?;
+        let output = self.store().new_output(&url)?;
         let builder =
             ManifestWriterBuilder::new(output, Some(self.snapshot_id), schema.clone(), spec.clone());
         let writer = match (self.format_version, content) {
