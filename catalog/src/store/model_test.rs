@@ -1,12 +1,14 @@
-//! The two stores must give the same answer to every question, whatever was written: random batches, reads at old
-//! versions, scans that start anywhere, and reopening of the one on disk.
+//! The stores must give the same answer to every question, whatever was written: random batches, reads at old versions,
+//! scans that start anywhere, reopening of the one on disk, and rows laid over a store instead of written to it.
+
+use std::sync::Arc;
 
 use bytes::Bytes;
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
 use rand::{Rng, SeedableRng};
 
-use super::{Batch, GENESIS, Head, Memory, Rocks, Space, Store, Write};
+use super::{Batch, GENESIS, Head, Memory, Overlay, Rocks, Space, Store, Write};
 use crate::error::Result;
 use crate::id::CommitSequence;
 
@@ -84,6 +86,45 @@ fn both_stores_agree() -> Result<()> {
             assert_eq!(memory.head(), rocks.head());
         }
         assert!(memory.head().sequence.0 > 100, "the run must have written something");
+    }
+    Ok(())
+}
+
+/// Rows laid over a store read as if they had been written to it with the next commit.
+#[test]
+fn rows_over_a_store_read_as_if_they_were_in_it() -> Result<()> {
+    for seed in 0..20 {
+        let mut random = StdRng::seed_from_u64(seed);
+        let (below, whole) = (Arc::new(Memory::new()), Memory::new());
+        for _ in 0..20 {
+            let batch = batch(&mut random, whole.head());
+            below.apply(batch.clone())?;
+            whole.apply(batch)?;
+        }
+        let at = whole.head().sequence;
+        let mut overlay = Overlay::new(below);
+        let next = CommitSequence(at.0 + 1);
+        for _ in 0..30 {
+            let mut writes = batch(&mut random, whole.head()).writes;
+            // Those spaces keep no version, and only a versioned row tells which commit it is of.
+            writes.retain(|write| write.space.is_versioned());
+            writes.iter_mut().for_each(|write| write.sequence = next);
+            let laid = writes.iter().map(|write| ((write.space, write.key.clone()), write.value.clone()));
+            overlay.lay(laid.collect(), next);
+            whole.apply(Batch { head: whole.head(), writes })?;
+            for _ in 0..40 {
+                let space = *Space::ALL[1..].choose(&mut random).expect("the list is not empty");
+                let (key, prefix) = (key(&mut random), prefix(&mut random));
+                assert_eq!(overlay.get(space, &key, at)?, whole.get(space, &key, next)?, "{space:?} {key:?}");
+                let after = random.random_bool(0.5).then_some(key);
+                let limit = random.random_range(0..20);
+                assert_eq!(
+                    overlay.scan(space, &prefix, after.as_deref(), limit, at)?,
+                    whole.scan(space, &prefix, after.as_deref(), limit, next)?,
+                    "{space:?} {prefix:?} after {after:?} limit {limit}"
+                );
+            }
+        }
     }
     Ok(())
 }

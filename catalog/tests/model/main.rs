@@ -2,6 +2,7 @@
 //! rules written down a second time. All three must always give the same answers: to commits of transactions that
 //! overlap, to reads at every old version, and after the one on disk was closed and opened.
 
+mod blocks;
 mod world;
 
 use std::collections::BTreeSet;

@@ -1,6 +1,8 @@
 //! Tables and their files through the catalog: what is committed is there with all its files, what is not leaves none,
 //! whether the statement failed, lost a race, or its process died.
 
+mod block;
+
 use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

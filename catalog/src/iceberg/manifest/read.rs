@@ -14,6 +14,7 @@ use iceberg::spec::{
 };
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::iceberg::basis::PROVISIONAL_ROW_ID;
 use crate::storage::{Checked, Storage};
 
 /// Manifests of one table that are read at the same time.
@@ -223,6 +224,8 @@ fn inherit(
                 i64::try_from(next).ok()
             }
         };
+        // Rows that a transaction has added and not committed have no ids yet.
+        let first_row_id = first_row_id.filter(|first| u64::try_from(*first).is_ok_and(is_final));
         let list = if entry.is_alive() { &mut live } else { &mut gone };
         list.push(LiveFile {
             spec_id: manifest.partition_spec_id,
@@ -234,6 +237,10 @@ fn inherit(
         });
     }
     Ok((live, gone))
+}
+
+fn is_final(row_id: u64) -> bool {
+    row_id < PROVISIONAL_ROW_ID
 }
 
 /// A data file among the deletes, or the reverse, would be read as what it is not.
