@@ -31,6 +31,7 @@ impl World {
         let table = NewTable {
             schema: Schema::builder().with_fields([field]).build().expect("a schema"),
             partition: UnboundPartitionSpec::default(),
+            order: Vec::new(),
             properties: HashMap::new(),
             location: location.clone(),
             format_version: FormatVersion::V2,

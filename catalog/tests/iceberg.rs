@@ -58,6 +58,7 @@ impl World {
                 .build()
                 .expect("a schema"),
             partition: partition.build(),
+            order: Vec::new(),
             properties: HashMap::from([("format-version".to_string(), "2".to_string())]),
             location: self.location.clone(),
             format_version,

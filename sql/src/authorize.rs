@@ -94,6 +94,7 @@ impl Needs<'_> {
                 namespaces.iter().for_each(|namespace| self.owned_namespace(namespace));
             }
             Action::AlterRelation { found, change } => self.alter_relation(found, change)?,
+            Action::AlterTable { target, actions: _ } => self.owned_relation(&target.found),
             Action::AlterSchema { namespace, change } => {
                 self.owned_namespace(namespace);
                 match change {
@@ -162,6 +163,7 @@ impl Needs<'_> {
                 self.relation(found, Privilege::Select);
             }
             ResolvedRelation::Reading(reading) => self.relation(&reading.found, Privilege::Select),
+            ResolvedRelation::Changes(reading) => self.relation(&reading.found, Privilege::Select),
             ResolvedRelation::View { found, view: _, owner, query } => {
                 self.relation(found, Privilege::Select);
                 let mut inner = Needs { scope: self.scope, principal: owner, list: Vec::new() };

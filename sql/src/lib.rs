@@ -27,6 +27,8 @@ mod stop;
 
 pub mod table;
 
+mod inspect;
+
 pub mod files;
 
 pub mod crawl;

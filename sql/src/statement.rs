@@ -2,10 +2,17 @@
 //! not supported. Queries keep the parser's own syntax tree, which `parse/allow.rs` has searched for clauses that
 //! nobody consumes. It must never hold an object, only names. Next: `resolve/mod.rs`, where names become objects.
 
+mod alter;
+
 use std::fmt;
 
 use datafusion::sql::sqlparser::ast;
 use iceberg::spec::{PrimitiveType, Transform};
+
+pub use alter::{
+    AddColumn, AlterTable, CreateReference, Existing, PartitionField, Path, Place, ReferenceAction,
+    ReferenceKind, Retention, SortTerm, TableAction,
+};
 
 /// A name of one to three parts, already folded to lower case where it was not quoted.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -37,6 +44,7 @@ pub enum Statement {
     Drop(Drop),
     DropSchema(DropSchema),
     AlterRelation(AlterRelation),
+    AlterTable(AlterTable),
     AlterSchema(AlterSchema),
     Comment(Comment),
     CreateRole(CreateRole),
@@ -93,6 +101,8 @@ pub struct CreateTable {
     /// With a query: either empty or new names for its columns, without types.
     pub columns: Vec<ColumnDefinition>,
     pub partitioning: Vec<PartitionTerm>,
+    /// The order of rows in each file; empty for none.
+    pub order: Vec<SortTerm>,
     pub properties: Vec<(String, String)>,
     pub comment: Option<String>,
     pub query: Option<TableQuery>,
@@ -115,6 +125,7 @@ pub struct ColumnDefinition {
     pub data_type: TypeName,
     pub not_null: bool,
     pub comment: Option<String>,
+    pub default: Option<ast::Expr>,
 }
 
 /// A type as written, in Iceberg's terms.

@@ -4,8 +4,8 @@
 use std::collections::HashMap;
 
 use iceberg::spec::{
-    FormatVersion, MAIN_BRANCH, NestedField, NestedFieldRef, PrimitiveType, Schema, SortOrder, TableMetadata,
-    TableMetadataBuilder, TableProperties, Type, UnboundPartitionSpec,
+    FormatVersion, MAIN_BRANCH, NestedField, NestedFieldRef, PrimitiveType, Schema, SortField, SortOrder,
+    TableMetadata, TableMetadataBuilder, TableProperties, Type, UnboundPartitionSpec,
 };
 use uuid::Uuid;
 
@@ -18,6 +18,8 @@ pub struct NewTable {
     /// Field ids need not be final: they are assigned anew. The partition spec refers to them.
     pub schema: Schema,
     pub partition: UnboundPartitionSpec,
+    /// The order of rows in each file; it refers to the schema too.
+    pub order: Vec<SortField>,
     pub properties: HashMap<String, String>,
     /// URL of the table's folder. A replaced table keeps the one it has.
     pub location: String,
@@ -30,7 +32,7 @@ pub fn new_table(table: NewTable, uuid: Uuid, now_ms: i64) -> Result<TableMetada
     let builder = TableMetadataBuilder::new(
         table.schema,
         table.partition,
-        SortOrder::unsorted_order(),
+        order(table.order),
         table.location,
         table.format_version,
         properties(table.properties, true),
@@ -46,18 +48,25 @@ pub fn new_table(table: NewTable, uuid: Uuid, now_ms: i64) -> Result<TableMetada
 pub fn replace_table(base: &TableMetadata, table: NewTable) -> Result<TableMetadata> {
     let format_version = table.format_version.max(base.format_version());
     check_types(&table.schema, format_version)?;
-    let (schema, partition) = with_ids_of(base, table.schema, &table.partition)?;
+    let (schema, partition, fields) = with_ids_of(base, table.schema, &table.partition, table.order)?;
     let built = base
         .clone()
         .into_builder(None)
         .upgrade_format_version(format_version)
         .and_then(|builder| builder.remove_ref(MAIN_BRANCH).add_current_schema(schema))
         .and_then(|builder| builder.add_default_partition_spec(partition))
+        .and_then(|builder| builder.add_sort_order(order(fields)))
+        .and_then(|builder| builder.set_default_sort_order(-1))
         .and_then(|builder| builder.set_properties(properties(table.properties, false)))
         .and_then(|builder| builder.build())
         .map_err(refused)?;
     // The log of metadata files says when each was current, so the time of the one that is replaced must survive.
     updated_at(built.metadata, base.last_updated_ms(), None)
+}
+
+/// Order 0 is no order.
+fn order(fields: Vec<SortField>) -> SortOrder {
+    SortOrder { order_id: i64::from(!fields.is_empty()), fields }
 }
 
 /// Reads a metadata file. What we cannot read in full is not used at all.
@@ -135,12 +144,13 @@ fn check_types(schema: &Schema, format_version: FormatVersion) -> Result<()> {
 }
 
 /// Gives the fields of a replacing schema the ids of the fields of the same full name in `base`, and new ids otherwise;
-/// then points the partition spec at them.
+/// then points the partition spec and the sort order at them.
 fn with_ids_of(
     base: &TableMetadata,
     schema: Schema,
     partition: &UnboundPartitionSpec,
-) -> Result<(Schema, UnboundPartitionSpec)> {
+    mut order: Vec<SortField>,
+) -> Result<(Schema, UnboundPartitionSpec, Vec<SortField>)> {
     let mut ids = Ids { base: base.current_schema(), next: base.last_column_id() };
     let fields = ids.fields(schema.as_struct().fields(), "");
     let replaced = Schema::builder().with_fields(fields).build().map_err(refused)?;
@@ -153,7 +163,13 @@ fn with_ids_of(
         };
         spec = spec.add_partition_field(source, &field.name, field.transform).map_err(refused)?;
     }
-    Ok((replaced, spec.build()))
+    for field in &mut order {
+        let name = schema.name_by_field_id(field.source_id);
+        field.source_id = name
+            .and_then(|name| replaced.field_id_by_name(name))
+            .ok_or_else(|| Error::invalid("a term of the sort order has no source column"))?;
+    }
+    Ok((replaced, spec.build(), order))
 }
 
 struct Ids<'a> {

@@ -46,7 +46,7 @@ pub use deletes::{
 };
 pub use difference::{SnapshotChanges, snapshot_changes};
 pub use location::{data_file_location, default_location};
-pub use manifest::{FileKey, LiveFile, file_key, live_files};
+pub use manifest::{FileKey, LiveFile, ManifestRow, file_key, live_files, manifest_rows, manifests_of};
 pub use metadata::{NewTable, new_table, parse_metadata, pointer_to, replace_table};
 pub use snapshot::produce;
 pub use state::{TableState, references};

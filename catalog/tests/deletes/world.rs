@@ -44,6 +44,7 @@ impl World {
         let table = NewTable {
             schema: schema.expect("a schema"),
             partition: partition.expect("a field").build(),
+            order: Vec::new(),
             properties: HashMap::from([("commit.manifest.min-count-to-merge".to_string(), "5".to_string())]),
             location: default_location(&warehouse, "public", "t", env.uuid()),
             format_version,

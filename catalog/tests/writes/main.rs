@@ -97,6 +97,7 @@ fn staged(catalog: &Catalog, name: &str) -> Result<TableMetadata> {
     let new = NewTable {
         schema: Schema::builder().with_fields([field.into()]).build()?,
         partition: UnboundPartitionSpec::builder().build(),
+        order: Vec::new(),
         properties: HashMap::new(),
         location: default_location(catalog.warehouse(), "public", name, uuid),
         format_version: FormatVersion::V2,

@@ -3,16 +3,15 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use tarn_catalog::iceberg::{Operation, TableWrite, Target};
+use iceberg::{TableRequirement, TableUpdate};
 use tarn_catalog::object::{MaintenancePolicy, Namespace, Relation, RelationKind};
 use tarn_catalog::{Change, LAKE};
 
-use super::commit;
-use super::write::Write;
+use super::{commit, update_table};
 use crate::error::{Error, Result};
 use crate::outcome::Outcome;
 use crate::plan::{Context, ViewPlan};
-use crate::resolve::{Found, PolicyObject, RelationChange, SchemaChange};
+use crate::resolve::{Found, PolicyObject, RelationChange, SchemaChange, TableTarget};
 use crate::sqlstate::SqlState;
 use crate::statement::CreateSchema;
 
@@ -175,20 +174,12 @@ async fn comment_table_column(
         let message = format!("column \"{column}\" of relation \"{}\" does not exist", found.relation.name);
         return Err(Error::new(SqlState::UNDEFINED_COLUMN, message));
     };
-    let next = base.metadata.as_ref().clone().into_builder(None).add_current_schema(schema);
-    let next = next.and_then(|builder| builder.build()).map_err(tarn_catalog::Error::from)?.metadata;
-    let write = Write::begin(base.metadata.location(), context).await?;
-    let mut transaction = context.begin();
-    transaction.write_table(TableWrite {
-        relation: found.relation.id,
-        name: found.qualified(),
-        target: Target::Replace { staged: Box::new(next), definition: None, base: base.pointer.clone() },
-        write: write.id,
-        branch: iceberg::spec::MAIN_BRANCH.to_owned(),
-        operation: Operation::CreateEmpty,
-        added: Vec::new(),
-    });
-    write.commit(transaction, context).await?;
+    let requirement =
+        TableRequirement::CurrentSchemaIdMatch { current_schema_id: base.metadata.current_schema_id() };
+    let updates = vec![TableUpdate::AddSchema { schema }, TableUpdate::SetCurrentSchema { schema_id: -1 }];
+    let branch = iceberg::spec::MAIN_BRANCH.to_owned();
+    let target = TableTarget { found: found.clone(), version: base, branch };
+    update_table(&target, vec![requirement], updates, context).await?;
     Ok(Outcome::done("COMMENT"))
 }
 

@@ -28,6 +28,7 @@ impl Effect {
             PlanKind::Insert(_) => Effect::Writes("INSERT"),
             PlanKind::CreateTable(_) => Effect::Writes("CREATE TABLE"),
             PlanKind::CreateView(_) => Effect::Writes("CREATE VIEW"),
+            PlanKind::AlterTable(_) => Effect::Writes("ALTER TABLE"),
             PlanKind::Direct(action) => Effect::of_action(action),
         }
     }
@@ -43,7 +44,7 @@ impl Effect {
             Action::Drop(_) => Effect::Writes("DROP TABLE"),
             Action::DropSchema { .. } => Effect::Writes("DROP SCHEMA"),
             Action::DropRole(_) => Effect::Writes("DROP ROLE"),
-            Action::AlterRelation { .. } => Effect::Writes("ALTER TABLE"),
+            Action::AlterRelation { .. } | Action::AlterTable { .. } => Effect::Writes("ALTER TABLE"),
             Action::AlterSchema { .. } => Effect::Writes("ALTER SCHEMA"),
             Action::AlterRole { .. } => Effect::Writes("ALTER ROLE"),
             Action::CommentSchema { .. }

@@ -1,6 +1,7 @@
 //! Doing it: queries give their rows as a stream, writes put files and then commit, definitions commit at once.
 //! A commit that has begun is always waited for. Next: `query.rs`, `write.rs`, `define.rs`.
 
+mod alter;
 mod call;
 mod define;
 mod effect;
@@ -42,6 +43,10 @@ pub(crate) async fn execute(plan: Plan, context: &mut Context, session: &mut Ses
         PlanKind::Insert(plan) => write::insert(*plan, context).await,
         PlanKind::CreateTable(plan) => write::create_table(*plan, context).await,
         PlanKind::CreateView(plan) => define::create_view(*plan, context).await,
+        PlanKind::AlterTable(plan) => {
+            plan.notices.iter().for_each(|text| session.notify(Notice::plain(text)));
+            alter::alter_table(*plan, context).await
+        }
         PlanKind::Direct(action) => direct(action, context, session).await,
     }
 }
@@ -87,7 +92,8 @@ async fn direct(action: Action, context: &Context, session: &mut Session) -> Res
         | Action::Explain { .. }
         | Action::Insert { .. }
         | Action::CreateTable { .. }
-        | Action::CreateView { .. } => Err(Error::internal("a planned statement came unplanned")),
+        | Action::CreateView { .. }
+        | Action::AlterTable { .. } => Err(Error::internal("a planned statement came unplanned")),
     }
 }
 

@@ -46,8 +46,9 @@ fn comments(relation: &ResolvedRelation) -> HashMap<String, String> {
         ResolvedRelation::Table { found: _, state } => define::docs(&state.schema),
         ResolvedRelation::External { found: _, external } => define::docs(&external.schema),
         ResolvedRelation::View { view, .. } => view.columns.iter().filter_map(of_view).collect(),
-        ResolvedRelation::Reading(_) | ResolvedRelation::System { .. } | ResolvedRelation::Files { .. } => {
-            HashMap::new()
-        }
+        ResolvedRelation::Reading(_)
+        | ResolvedRelation::Changes(_)
+        | ResolvedRelation::System { .. }
+        | ResolvedRelation::Files { .. } => HashMap::new(),
     }
 }

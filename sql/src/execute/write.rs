@@ -13,7 +13,7 @@ use tarn_catalog::{Change, RelationId, Transaction, WriteId};
 use super::{commit, query};
 use crate::error::{Error, Result};
 use crate::outcome::Outcome;
-use crate::plan::{Context, InsertPlan, TablePlan};
+use crate::plan::{Context, InsertPlan, TablePlan, sort_fields};
 use crate::resolve::TableTarget;
 use crate::table::{WriteProgress, write_files};
 
@@ -161,6 +161,7 @@ fn stage(
     let mut new = NewTable {
         schema: plan.schema.clone(),
         partition: plan.partition.clone(),
+        order: sort_fields(&plan.order, &plan.schema)?,
         properties: plan.properties.clone(),
         location: String::new(),
         format_version: plan.format_version,

@@ -2,7 +2,7 @@
 //! expression, a query or a name is left to sqlparser. Errors carry the character position.
 
 use datafusion::sql::sqlparser::ast;
-use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
+use datafusion::sql::sqlparser::dialect::{Dialect, PostgreSqlDialect, Precedence};
 use datafusion::sql::sqlparser::parser::{Parser, ParserError};
 use datafusion::sql::sqlparser::tokenizer::{Location, Token, TokenWithSpan, Tokenizer};
 
@@ -149,6 +149,11 @@ impl<'a> Cursor<'a> {
     /// Calls into sqlparser and gives its error a position.
     pub fn with<T>(&mut self, read: impl FnOnce(&mut Parser<'a>) -> Result<T, ParserError>) -> Result<T> {
         read(&mut self.parser).map_err(|error| self.error(error))
+    }
+
+    /// The binding of comparisons: what binds tighter is a value, without AND, OR, NOT NULL and the like after it.
+    pub fn dialect_precedence(&self) -> u8 {
+        DIALECT.prec_value(Precedence::Is)
     }
 
     /// The next token, eaten whatever it is.

@@ -3,13 +3,13 @@
 use datafusion::sql::sqlparser::tokenizer::Token;
 use iceberg::spec::Transform;
 
-use super::{Cursor, call, grant, query, types, upkeep};
+use super::{Cursor, alter, call, grant, query, reference, types, upkeep};
 use crate::error::{Error, Result};
 use crate::sqlstate::SqlState;
 use crate::statement::{
     AlterAction, AlterRelation, AlterSchema, ColumnDefinition, Comment, CommentTarget, CreateSchema,
-    CreateTable, CreateView, Drop, DropSchema, Name, PartitionTerm, PolicyOn, RelationWord, Statement,
-    TableQuery,
+    CreateTable, CreateView, Drop, DropSchema, Name, PartitionTerm, PolicyOn, ReferenceKind, RelationWord,
+    Statement, TableAction, TableQuery,
 };
 
 pub(super) fn create(cursor: &mut Cursor) -> Result<Statement> {
@@ -22,6 +22,8 @@ pub(super) fn create(cursor: &mut Cursor) -> Result<Statement> {
         "VIEW" => create_view(cursor, or_replace),
         "ROLE" if !or_replace => grant::create_role(cursor, false),
         "USER" if !or_replace => grant::create_role(cursor, true),
+        "BRANCH" => reference::create_in_table(cursor, ReferenceKind::Branch, or_replace),
+        "TAG" => reference::create_in_table(cursor, ReferenceKind::Tag, or_replace),
         other => Err(Error::unsupported(format!("CREATE {other}")).with_position(position)),
     }
 }
@@ -59,6 +61,7 @@ fn create_table(cursor: &mut Cursor, or_replace: bool) -> Result<Statement> {
         if_not_exists,
         columns,
         partitioning: Vec::new(),
+        order: Vec::new(),
         properties: Vec::new(),
         comment: None,
         query: None,
@@ -70,12 +73,14 @@ fn create_table(cursor: &mut Cursor, or_replace: bool) -> Result<Statement> {
             cursor.expect("(")?;
             table.partitioning = cursor.comma_separated(partition_term)?;
             cursor.expect(")")?;
+        } else if cursor.eat("WRITE ORDERED BY") || cursor.eat("SORTED BY") {
+            table.order = alter::sort_terms(cursor)?;
         } else if cursor.eat("USING ICEBERG") {
             // Spark's word for what every table is.
         } else if !cursor.peek_is("WITH") || !cursor.eat("WITH (") {
             break;
         } else {
-            table.properties = cursor.comma_separated(property)?;
+            options(cursor, &mut table)?;
             cursor.expect(")")?;
         }
     }
@@ -91,6 +96,19 @@ fn create_table(cursor: &mut Cursor, or_replace: bool) -> Result<Statement> {
         return Err(Error::new(SqlState::SYNTAX_ERROR, message).with_position(cursor.position()));
     }
     Ok(Statement::CreateTable(table))
+}
+
+/// The options of `WITH`, of which two are clauses in other words.
+fn options(cursor: &mut Cursor, table: &mut CreateTable) -> Result<()> {
+    for action in alter::properties(cursor)? {
+        match action {
+            TableAction::SetPartitioning(terms) => table.partitioning = terms,
+            TableAction::SetOrder { terms, distribution: _ } => table.order = terms.unwrap_or_default(),
+            TableAction::SetProperties(plain) => table.properties.extend(plain),
+            _ => return Err(cursor.expected("an option")),
+        }
+    }
+    Ok(())
 }
 
 fn table_query(cursor: &mut Cursor, column_names: Vec<String>) -> Result<TableQuery> {
@@ -126,21 +144,30 @@ fn column(cursor: &mut Cursor) -> Result<ColumnDefinition> {
     }
     let name = cursor.folded()?;
     let data_type = types::type_name(cursor)?;
-    let mut column = ColumnDefinition { name, data_type, not_null: false, comment: None };
+    let mut column = ColumnDefinition { name, data_type, not_null: false, comment: None, default: None };
+    column_clauses(cursor, &mut column)?;
+    let position = cursor.position();
+    if matches!(cursor.peek_word().as_str(), "," | ")") {
+        return Ok(column);
+    }
+    Err(Error::unsupported(format!("column clause {}", cursor.peek_word())).with_position(position))
+}
+
+/// `NOT NULL`, `DEFAULT …`, `COMMENT '…'`, as many as there are.
+pub(super) fn column_clauses(cursor: &mut Cursor, column: &mut ColumnDefinition) -> Result<()> {
     loop {
-        let position = cursor.position();
         if cursor.eat("NOT NULL") {
             column.not_null = true;
         } else if cursor.eat("NULL") {
             column.not_null = false;
         } else if cursor.eat("COMMENT") {
             column.comment = Some(cursor.string()?);
-        } else if matches!(cursor.peek_word().as_str(), "," | ")") {
-            return Ok(column);
+        } else if cursor.eat("DEFAULT") {
+            // Not a whole expression: NOT NULL may follow.
+            let precedence = cursor.dialect_precedence();
+            column.default = Some(cursor.with(|parser| parser.parse_subexpr(precedence))?);
         } else {
-            return Err(
-                Error::unsupported(format!("column clause {}", cursor.peek_word())).with_position(position)
-            );
+            return Ok(());
         }
     }
 }
@@ -189,7 +216,7 @@ pub(super) fn partition_term(cursor: &mut Cursor) -> Result<PartitionTerm> {
 }
 
 /// `name = value`; the name may have dots, as Iceberg's properties do, or be quoted.
-fn property(cursor: &mut Cursor) -> Result<(String, String)> {
+pub(super) fn property(cursor: &mut Cursor) -> Result<(String, String)> {
     let mut name = property_word(cursor)?;
     while cursor.eat(".") {
         name = format!("{name}.{}", property_word(cursor)?);
@@ -236,6 +263,8 @@ pub(super) fn drop(cursor: &mut Cursor) -> Result<Statement> {
     let word = match cursor.word()?.as_str() {
         "SCHEMA" => return drop_schema(cursor),
         "ROLE" | "USER" => return grant::drop_role(cursor),
+        "BRANCH" => return reference::drop_in_table(cursor, ReferenceKind::Branch),
+        "TAG" => return reference::drop_in_table(cursor, ReferenceKind::Tag),
         "TABLE" => RelationWord::Table,
         "VIEW" => RelationWord::View,
         other => return Err(Error::unsupported(format!("DROP {other}")).with_position(position)),
@@ -270,6 +299,7 @@ pub(super) fn alter(cursor: &mut Cursor) -> Result<Statement> {
             return Ok(Statement::AlterSchema(AlterSchema { name, action }));
         }
         "ROLE" | "USER" => return grant::alter_role(cursor),
+        "BRANCH" => return reference::alter_branch(cursor),
         "DATABASE" => {
             let name = cursor.folded()?;
             return upkeep::policy(cursor, PolicyOn::Database(name));
@@ -285,6 +315,14 @@ pub(super) fn alter(cursor: &mut Cursor) -> Result<Statement> {
     }
     if word == RelationWord::Table && cursor.peek_is("EXECUTE") {
         return call::execute(cursor, name, if_exists);
+    }
+    let of_relation = match cursor.peek_word().as_str() {
+        "RENAME" => cursor.peek_nth(1) == "TO",
+        "SET" => cursor.peek_nth(1) == "SCHEMA",
+        word => word == "OWNER",
+    };
+    if word == RelationWord::Table && !of_relation {
+        return alter::alter_table(cursor, name, if_exists);
     }
     let action = alter_action(cursor, &format!("ALTER {word}").to_uppercase())?;
     Ok(Statement::AlterRelation(AlterRelation { word, name, if_exists, action }))

@@ -3,10 +3,12 @@
 //! It must never look at the catalog. Next: `../statement.rs` for the result, `cursor.rs` for how words are read.
 
 mod allow;
+mod alter;
 mod call;
 mod cursor;
 mod define;
 mod grant;
+mod reference;
 mod settings;
 #[cfg(test)]
 mod tests;

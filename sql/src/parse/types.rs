@@ -67,7 +67,7 @@ impl Brackets {
             let _ = cursor.eat(":");
             let data_type = self.type_name(cursor)?;
             let not_null = !self.open_half && cursor.eat("NOT NULL");
-            fields.push(ColumnDefinition { name, data_type, not_null, comment: None });
+            fields.push(ColumnDefinition { name, data_type, not_null, comment: None, default: None });
             if self.open_half || !cursor.eat(",") {
                 break;
             }

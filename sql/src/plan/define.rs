@@ -4,22 +4,18 @@ use std::collections::HashMap;
 
 use arrow::datatypes::SchemaRef;
 use datafusion::logical_expr::LogicalPlan;
-use iceberg::spec::{FormatVersion, UnboundPartitionSpec};
+use datafusion::sql::sqlparser::ast;
+use iceberg::spec::{FormatVersion, Type, UnboundPartitionSpec};
 use tarn_catalog::object::{Namespace, View, ViewColumn};
 
+use super::alter::{check_defaults, default_literal, format_version, property_name, sort_fields};
 use super::{Context, QueryPlan, query, schema};
 use crate::error::{Error, Result};
-use crate::resolve::{Found, ResolvedQuery, TableTarget, nearest};
+use crate::resolve::{Found, ResolvedQuery, TableTarget};
 use crate::sqlstate::SqlState;
-use crate::statement::{CreateTable, CreateView};
+use crate::statement::{CreateTable, CreateView, SortTerm};
 use crate::table::iceberg_schema;
 use crate::types;
-
-/// Table options of our own; every other name must be one of Iceberg's.
-const OPTIONS: [&str; 3] = ["format_version", "location", "comment"];
-
-/// The prefixes that Iceberg's table properties have.
-const PROPERTY_PREFIXES: [&str; 5] = ["write.", "read.", "commit.", "history.", "gc."];
 
 /// Where something new goes.
 pub(crate) struct NewRelation {
@@ -35,6 +31,7 @@ pub(crate) struct TablePlan {
     pub replaced: Option<TableTarget>,
     pub schema: iceberg::spec::Schema,
     pub partition: UnboundPartitionSpec,
+    pub order: Vec<SortTerm>,
     pub properties: HashMap<String, String>,
     /// As the user gave it.
     pub location: Option<String>,
@@ -67,12 +64,16 @@ pub(super) async fn plan_table(
         columns = Some(query_columns(&planned, &text.column_names)?);
         input = text.with_data.then_some(planned.logical);
     }
+    let options = Options::read(table.properties)?;
+    check_defaults(&table.columns, options.format_version >= FormatVersion::V3)?;
+    let default = |value: &ast::Expr, data_type: &Type| default_literal(value, data_type, context);
     let schema = match &columns {
         Some(columns) => iceberg_schema(columns)?,
-        None => schema::schema(&table.columns)?,
+        None => schema::schema(&table.columns, &default)?,
     };
     let partition = schema::partition_spec(&table.partitioning, &schema)?;
-    let options = Options::read(table.properties)?;
+    // Checked here, where the mistake can be named; the ids of the terms are found when the table has its own.
+    sort_fields(&table.order, &schema)?;
     let relation =
         NewRelation { namespace, name: table.name.name, comment: table.comment.or(options.comment) };
     Ok(TablePlan {
@@ -80,6 +81,7 @@ pub(super) async fn plan_table(
         replaced,
         schema,
         partition,
+        order: table.order,
         properties: options.properties,
         location: options.location,
         format_version: options.format_version,
@@ -128,37 +130,10 @@ impl Options {
                 "format_version" | "format-version" => options.format_version = format_version(&value)?,
                 "location" => options.location = Some(value),
                 "comment" => options.comment = Some(value),
-                lower if PROPERTY_PREFIXES.iter().any(|prefix| lower.starts_with(prefix)) => {
-                    options.properties.insert(lower.to_owned(), value);
-                }
-                lower => return Err(unknown_option(lower)),
+                _ => drop(options.properties.insert(property_name(&name)?, value)),
             }
         }
         Ok(options)
-    }
-}
-
-fn unknown_option(name: &str) -> Error {
-    let error =
-        Error::new(SqlState::INVALID_PARAMETER_VALUE, format!("unrecognized table option \"{name}\""));
-    match nearest(name, OPTIONS.into_iter()) {
-        Some(near) => error.with_hint(format!("Did you mean \"{near}\"?")),
-        None => error.with_hint(format!(
-            "The options are {}, and Iceberg's table properties such as \"write.target-file-size-bytes\".",
-            OPTIONS.join(", ")
-        )),
-    }
-}
-
-fn format_version(text: &str) -> Result<FormatVersion> {
-    match text {
-        "2" => Ok(FormatVersion::V2),
-        "3" => Ok(FormatVersion::V3),
-        _ => Err(Error::new(
-            SqlState::INVALID_PARAMETER_VALUE,
-            format!("format_version {text} is not supported"),
-        )
-        .with_hint("Use 2 or 3.")),
     }
 }
 

@@ -2,8 +2,10 @@
 //! definitions become changes ready to be made. Nothing is read but metadata, and nothing is written.
 //! Next: `query.rs`, then `../execute/mod.rs`.
 
+mod alter;
 mod arguments;
 mod assign;
+mod changes;
 mod define;
 mod errors;
 mod moment;
@@ -23,12 +25,13 @@ use datafusion::execution::{FunctionRegistry, SessionState};
 use datafusion::logical_expr::{LogicalPlan, ScalarUDF};
 use tarn_catalog::{Catalog, LAKE, Reading, RelationId, Transaction};
 
+pub(crate) use alter::{AlterPlan, sort_fields};
 pub(crate) use arguments::Arguments;
 pub(crate) use define::{TablePlan, ViewPlan};
 pub(crate) use errors::engine_error;
 pub(crate) use moment::time_ms;
 pub(crate) use overflow::CheckedArithmetic;
-pub(crate) use query::{QueryPlan, plan_query, provider};
+pub(crate) use query::{QueryPlan, plan_query, plan_with, provider};
 pub(crate) use write::InsertPlan;
 
 use crate::authorize::Authorized;
@@ -162,6 +165,7 @@ pub(crate) enum PlanKind {
     Insert(Box<InsertPlan>),
     CreateTable(Box<TablePlan>),
     CreateView(Box<ViewPlan>),
+    AlterTable(Box<AlterPlan>),
     /// Needs no planning: what it does is what it says.
     Direct(Action),
 }
@@ -201,6 +205,9 @@ async fn plan_action(action: Action, context: &Context, parameters: &[ArrayRef])
             let plan = define::plan_view(namespace, existing, *view, search_path, query, context).await?;
             PlanKind::CreateView(Box::new(plan))
         }
+        Action::AlterTable { target, actions } => {
+            PlanKind::AlterTable(Box::new(alter::plan_alter(target, actions, context)?))
+        }
         direct => PlanKind::Direct(direct),
     })
 }
@@ -218,9 +225,10 @@ fn explained(planned: PlanKind) -> Result<(Option<String>, LogicalPlan)> {
             let input = table.input.ok_or_else(|| Error::unsupported("EXPLAIN of a table WITH NO DATA"))?;
             Ok((Some(header), input))
         }
-        PlanKind::Explain { .. } | PlanKind::CreateView(_) | PlanKind::Direct(_) => {
-            Err(Error::unsupported("EXPLAIN of this statement"))
-        }
+        PlanKind::Explain { .. }
+        | PlanKind::CreateView(_)
+        | PlanKind::AlterTable(_)
+        | PlanKind::Direct(_) => Err(Error::unsupported("EXPLAIN of this statement")),
     }
 }
 

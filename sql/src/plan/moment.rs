@@ -23,6 +23,7 @@ use crate::sqlstate::SqlState;
 pub(super) fn state_at(version: &Arc<TableVersion>, at: &At, context: &Context) -> Result<TableState> {
     let version = Arc::clone(version);
     match at {
+        At::Now => Ok(TableState::current(version)),
         At::Suffix(at) => state_of_suffix(version, at),
         At::Moment(Moment::Timestamp(time)) => Ok(TableState::as_of(version, time_ms(time, context)?)?),
         At::Moment(Moment::Version(expression)) => {

@@ -28,9 +28,10 @@ use futures::future::BoxFuture;
 use tarn_catalog::access::Principal;
 use tarn_catalog::object::View;
 
-use super::{Context, Described, engine_error, moment, names, normalize};
+use super::{Context, Described, changes, engine_error, moment, names, normalize};
 use crate::error::{Error, Result};
 use crate::files;
+use crate::inspect::metadata_table;
 use crate::resolve::{ResolvedQuery, ResolvedRelation};
 use crate::sqlstate::SqlState;
 use crate::system;
@@ -143,8 +144,12 @@ pub(crate) async fn provider(
         }
         ResolvedRelation::Reading(reading) => {
             let state = moment::state_at(&reading.version, &reading.at, context)?;
+            if let Some(about) = reading.about {
+                return metadata_table(about, state, Arc::clone(storage));
+            }
             Ok(Arc::new(IcebergTable::new(state, Arc::clone(storage))?))
         }
+        ResolvedRelation::Changes(reading) => changes::provider(reading, context).await,
         ResolvedRelation::External { found: _, external } => {
             files::external_table(external, storage, &context.state).await
         }

@@ -4,8 +4,10 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
+use datafusion::sql::sqlparser::ast;
 use iceberg::spec::{
-    ListType, MapType, NestedField, NestedFieldRef, Schema, StructType, Transform, Type, UnboundPartitionSpec,
+    ListType, Literal, MapType, NestedField, NestedFieldRef, Schema, StructType, Transform, Type,
+    UnboundPartitionSpec,
 };
 
 use crate::error::{Error, Result};
@@ -14,16 +16,31 @@ use crate::sqlstate::SqlState;
 use crate::statement::{ColumnDefinition, PartitionTerm, TypeName};
 
 /// The schema of the columns, with ids from 1.
-pub(super) fn schema(columns: &[ColumnDefinition]) -> Result<Schema> {
-    let fields = Ids { next: 1 }.fields(columns)?;
+pub(super) fn schema(columns: &[ColumnDefinition], default: DefaultOf<'_>) -> Result<Schema> {
+    let (fields, _) = fields_from(columns, 1, default)?;
     Schema::builder().with_fields(fields).build().map_err(|error| tarn_catalog::Error::from(error).into())
 }
 
-struct Ids {
-    next: i32,
+/// The value of a DEFAULT for a column of a type; None for NULL.
+pub(super) type DefaultOf<'a> = &'a dyn Fn(&ast::Expr, &Type) -> Result<Option<Literal>>;
+
+/// The fields of the columns, with ids from `first`, and the last id given.
+pub(super) fn fields_from(
+    columns: &[ColumnDefinition],
+    first: i32,
+    default: DefaultOf<'_>,
+) -> Result<(Vec<NestedFieldRef>, i32)> {
+    let mut ids = Ids { next: first, default };
+    let fields = ids.fields(columns)?;
+    Ok((fields, ids.next - 1))
 }
 
-impl Ids {
+struct Ids<'a> {
+    next: i32,
+    default: DefaultOf<'a>,
+}
+
+impl Ids<'_> {
     fn fields(&mut self, columns: &[ColumnDefinition]) -> Result<Vec<NestedFieldRef>> {
         let mut seen = HashSet::new();
         for column in columns {
@@ -40,6 +57,10 @@ impl Ids {
             let data_type = self.data_type(&column.data_type)?;
             let mut field = NestedField::new(id, &column.name, data_type, column.not_null);
             field.doc = column.comment.clone();
+            if let Some(default) = &column.default {
+                field.write_default = (self.default)(default, &field.field_type)?;
+                field.initial_default.clone_from(&field.write_default);
+            }
             fields.push(Arc::new(field));
         }
         Ok(fields)

@@ -9,7 +9,9 @@ use datafusion::common::{Column, ScalarValue};
 use datafusion::execution::SessionState;
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder};
 use datafusion::sql::sqlparser::ast::{self, SetExpr, Value};
+use iceberg::spec::NestedFieldRef;
 
+use super::alter::default_scalar;
 use super::assign::assign;
 use super::values::prepare_values;
 use super::{Context, Described, engine_error, query};
@@ -56,7 +58,10 @@ pub(super) async fn plan_insert(
     let tables = query::tables(source, context, &context.scope.principal).await?;
     let planned = query::plan_with(&text, context, tables, &mut planner)?.logical;
     check_count(planned.schema().fields().len(), fields.len(), columns.is_empty())?;
-    let input = project(planned, &places, &schema, &context.state).map_err(engine_error)?;
+    let columns = target.version.metadata.current_schema().as_struct().fields();
+    let default = |field: &NestedFieldRef| Ok(default_scalar(field)?.unwrap_or(ScalarValue::Null));
+    let defaults = columns.iter().map(default).collect::<Result<Vec<_>>>()?;
+    let input = project(planned, &places, &schema, &defaults, &context.state).map_err(engine_error)?;
     Ok(InsertPlan { target, input, overwrite })
 }
 
@@ -140,11 +145,12 @@ fn check_count(given: usize, expected: usize, all_columns: bool) -> Result<()> {
     Ok(())
 }
 
-/// The table's columns from the source's, NULL where there is none.
+/// The table's columns from the source's, the column's default where there is none.
 fn project(
     source: LogicalPlan,
     places: &[usize],
     schema: &SchemaRef,
+    defaults: &[ScalarValue],
     state: &SessionState,
 ) -> datafusion::common::Result<LogicalPlan> {
     let count = source.schema().fields().len();
@@ -153,7 +159,7 @@ fn project(
         let from = places.iter().position(|to| *to == place).filter(|from| *from < count);
         let expression = match from {
             Some(from) => Expr::Column(Column::from(source.schema().qualified_field(from))),
-            None => Expr::Literal(ScalarValue::Null, None),
+            None => Expr::Literal(defaults[place].clone(), None),
         };
         let value = assign(expression, field, source.schema(), state)?;
         expressions.push(value.alias(field.name()));

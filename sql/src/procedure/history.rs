@@ -11,7 +11,7 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use iceberg::spec::{SnapshotReference, SnapshotRetention, TableMetadata};
 use iceberg::{TableRequirement, TableUpdate};
-use tarn_catalog::iceberg::{LiveFile, Operation, live_files, references};
+use tarn_catalog::iceberg::{Operation, references, snapshot_changes, snapshot_files};
 
 use super::arguments::{Kind, Parameter};
 use super::registry::{Procedure, ProcedureCall, Right};
@@ -39,7 +39,7 @@ pub(super) const PROCEDURES: &[Procedure] = &[
     procedure(
         "fast_forward",
         &[Parameter::required("branch", Kind::Text).or(&["from"]), Parameter::required("to", Kind::Text)],
-        |call, context| fast_forward_call(call, context).boxed(),
+        |call, context| fast_forward(call, context).boxed(),
     ),
     procedure(
         "cherrypick_snapshot",
@@ -78,7 +78,7 @@ fn moved_schema() -> SchemaRef {
     ]))
 }
 
-fn moved(branch: &str, before: Option<i64>, after: i64, tag: &'static str) -> Result<Outcome> {
+fn moved(branch: &str, before: Option<i64>, after: Option<i64>, tag: &'static str) -> Result<Outcome> {
     let columns: Vec<ArrayRef> = vec![
         Arc::new(StringArray::from(vec![branch])),
         Arc::new(Int64Array::from(vec![before])),
@@ -124,7 +124,7 @@ async fn set_current_snapshot(call: ProcedureCall, context: &Context) -> Result<
     let target = call.table()?;
     let wanted = match (call.arguments.integer("snapshot_id"), call.arguments.text("ref")) {
         (Some(snapshot_id), None) => snapshot_id,
-        (None, Some(name)) => reference(target, name)?.snapshot_id,
+        (None, Some(name)) => reference(&target.version.metadata, name)?.snapshot_id,
         _ => {
             let message = "set_current_snapshot needs either snapshot_id or ref";
             return Err(Error::new(SqlState::INVALID_PARAMETER_VALUE, message));
@@ -134,46 +134,47 @@ async fn set_current_snapshot(call: ProcedureCall, context: &Context) -> Result<
     move_to(target, target.state()?.snapshot_id, wanted, call.tag, context).await
 }
 
-async fn fast_forward_call(call: ProcedureCall, context: &Context) -> Result<Outcome> {
+async fn fast_forward(call: ProcedureCall, context: &Context) -> Result<Outcome> {
     let text = |name: &str| {
         let missing = || Error::internal(format!("the argument {name} was not checked"));
         call.arguments.text(name).map(str::to_owned).ok_or_else(missing)
     };
     let target = call.table()?;
     let (branch, to) = (text("branch")?, text("to")?);
-    let (before, after) = fast_forward(target, &branch, &to, context).await?;
-    moved(&branch, before, after, call.tag)
+    let (before, reference) = forwarded(&target.version.metadata, &branch, &to)?;
+    let after = reference.snapshot_id;
+    let target = TableTarget { branch, ..target.clone() };
+    move_to(&target, before, after, call.tag, context).await
 }
 
-/// Moves a branch to where another branch or tag is, which must be a later state of it. Gives its snapshots before and
-/// after.
-pub(crate) async fn fast_forward(
-    target: &TableTarget,
+/// A branch as it is when it has moved to where another branch or tag is, which must be a later state of it, and the
+/// snapshot it moves from.
+pub(crate) fn forwarded(
+    metadata: &TableMetadata,
     branch: &str,
     to: &str,
-    context: &Context,
-) -> Result<(Option<i64>, i64)> {
-    let wanted = reference(target, to)?.snapshot_id;
-    let metadata = &target.version.metadata;
-    let head = match references(metadata)?.get(branch) {
+) -> Result<(Option<i64>, SnapshotReference)> {
+    let wanted = reference(metadata, to)?.snapshot_id;
+    let before = match references(metadata)?.remove(branch) {
         Some(SnapshotReference { retention: SnapshotRetention::Tag { .. }, .. }) => {
             let message = format!("\"{branch}\" is a tag, and tags stay where they are");
             return Err(Error::new(SqlState::WRONG_OBJECT_TYPE, message));
         }
-        Some(reference) => Some(reference.snapshot_id),
         // A main branch without rows is before everything.
         None if branch == iceberg::spec::MAIN_BRANCH => None,
-        None => Some(reference(target, branch)?.snapshot_id),
+        None => Some(reference(metadata, branch)?),
+        found => found,
     };
+    let head = before.as_ref().map(|before| before.snapshot_id);
     let ahead = head.is_none_or(|head| ancestors(metadata, Some(wanted)).any(|ancestor| ancestor == head));
     if !ahead {
         let message = format!("branch \"{branch}\" cannot be fast-forwarded to \"{to}\"");
         return Err(Error::new(SqlState::INVALID_PARAMETER_VALUE, message)
             .with_detail(format!("It has changes that \"{to}\" does not have.")));
     }
-    let target = TableTarget { branch: branch.to_owned(), ..target.clone() };
-    point(&target, head, wanted, context).await?;
-    Ok((head, wanted))
+    let plain = SnapshotRetention::branch(None, None, None);
+    let retention = before.map_or(plain, |before| before.retention);
+    Ok((head, SnapshotReference::new(wanted, retention)))
 }
 
 async fn cherrypick_call(call: ProcedureCall, context: &Context) -> Result<Outcome> {
@@ -229,10 +230,14 @@ async fn cherrypick(call: &ProcedureCall, picked: i64, context: &Context) -> Res
         }
     };
     let storage = context.catalog().storage();
-    let files: Vec<LiveFile> = live_files(storage, metadata, picked).await?;
-    let added: Vec<LiveFile> = files.into_iter().filter(|file| file.snapshot_id == picked).collect();
+    let changes = snapshot_changes(storage, metadata, picked).await?;
+    if !changes.added_deletes.is_empty() {
+        let message = format!("snapshot {picked} deletes single rows, so it cannot be picked");
+        return Err(Error::new(SqlState::FEATURE_NOT_SUPPORTED, message));
+    }
+    let added = changes.added;
     if let Some(head) = head {
-        let there = live_files(storage, metadata, head).await?;
+        let there = snapshot_files(storage, metadata, head).await?.data;
         let there: HashSet<&str> = there.iter().map(|file| file.file.file_path()).collect();
         if added.iter().any(|file| there.contains(file.file.file_path())) {
             let message =
@@ -247,9 +252,12 @@ async fn cherrypick(call: &ProcedureCall, picked: i64, context: &Context) -> Res
     }
     let added = added.into_iter().map(|live| live.file.as_ref().clone()).collect();
     add_files(target, operation, added, context).await?;
-    let now = context.catalog().reader().table(target.found.relation.id).await?;
-    let after =
-        references(&now.metadata)?.get(&target.branch).map_or(picked, |reference| reference.snapshot_id);
+    // The new snapshot has its id when the transaction is committed.
+    let mut after = None;
+    if context.block.is_none() {
+        let now = context.catalog().reader().table(target.found.relation.id).await?;
+        after = references(&now.metadata)?.get(&target.branch).map(|reference| reference.snapshot_id);
+    }
     moved(&target.branch, head, after, call.tag)
 }
 
@@ -267,11 +275,11 @@ fn known(metadata: &TableMetadata, snapshot_id: i64) -> Result<&iceberg::spec::S
 }
 
 /// A branch or tag that must be there.
-fn reference(target: &TableTarget, name: &str) -> Result<SnapshotReference> {
-    let references = references(&target.version.metadata)?;
+fn reference(metadata: &TableMetadata, name: &str) -> Result<SnapshotReference> {
+    let references = references(metadata)?;
     references.get(name).cloned().ok_or_else(|| {
         let known: Vec<&str> = references.keys().map(String::as_str).collect();
-        let message = format!("branch or tag \"{name}\" of {} does not exist", target.found.label());
+        let message = format!("branch or tag \"{name}\" does not exist");
         Error::new(SqlState::UNDEFINED_OBJECT, message).with_hint(format!("There are: {}.", known.join(", ")))
     })
 }
@@ -289,7 +297,7 @@ async fn move_to(
     context: &Context,
 ) -> Result<Outcome> {
     point(target, before, after, context).await?;
-    moved(&target.branch, before, after, tag)
+    moved(&target.branch, before, Some(after), tag)
 }
 
 /// Points the target's branch to a snapshot; it keeps its retention.

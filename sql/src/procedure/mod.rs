@@ -13,4 +13,5 @@ mod history;
 mod registry;
 
 pub(crate) use arguments::{Arguments, Kind, Parameter, bytes, duration_ms};
+pub(crate) use history::forwarded;
 pub(crate) use registry::{Procedure, ProcedureCall, Right, Run, TABLE_PARAMETER, find};

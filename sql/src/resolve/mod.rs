@@ -2,6 +2,7 @@
 //! says what the statement will touch. Nothing is allowed yet: rights belong to objects, so they are checked after
 //! this, in `../authorize.rs`. It must never read data or change anything.
 
+mod changes;
 mod names;
 mod policy;
 mod procedure;
@@ -13,6 +14,7 @@ mod target;
 use tarn_catalog::LAKE;
 use tarn_catalog::object::{MaintenancePolicy, Namespace, Relation, Role};
 
+pub(crate) use changes::ChangesReading;
 pub(crate) use names::{DATABASE, Found, Scope, nearest};
 pub(crate) use policy::PolicyObject;
 pub(crate) use query::{ResolvedQuery, ResolvedRelation, resolve_query};
@@ -26,7 +28,7 @@ use crate::procedure::ProcedureCall;
 use crate::sqlstate::SqlState;
 use crate::statement::{
     self, AlterAction, CommentTarget, CreateRole, CreateSchema, CreateTable, CreateView, GrantPrivileges,
-    GrantTarget, Insert, Name, RoleOptions, ShowObjects, Statement,
+    GrantTarget, Insert, Name, RoleOptions, ShowObjects, Statement, TableAction,
 };
 
 /// A statement whose names have become objects. Only [`resolve`] makes one.
@@ -85,6 +87,10 @@ pub(crate) enum Action {
     AlterRelation {
         found: Found,
         change: RelationChange,
+    },
+    AlterTable {
+        target: TableTarget,
+        actions: Vec<TableAction>,
     },
     AlterSchema {
         namespace: Namespace,
@@ -204,6 +210,7 @@ async fn action(statement: Statement, scope: &Scope, notices: &mut Vec<String>) 
         Statement::Drop(drop) => drop_relations(&drop, scope, notices)?,
         Statement::DropSchema(drop) => drop_schema(&drop, scope, notices)?,
         Statement::AlterRelation(alter) => alter_relation(alter, scope, notices)?,
+        Statement::AlterTable(alter) => alter_table(alter, scope, notices).await?,
         Statement::AlterSchema(alter) => alter_schema(alter, scope)?,
         Statement::Comment(comment) => resolve_comment(comment, scope)?,
         Statement::CreateRole(create) => create_role(create, scope, notices)?,
@@ -416,6 +423,21 @@ fn alter_relation(
         Some(relation) => Err(Error { hint: None, ..already_exists(&relation) }),
         None => Ok(Action::AlterRelation { found, change }),
     }
+}
+
+async fn alter_table(
+    alter: statement::AlterTable,
+    scope: &Scope,
+    notices: &mut Vec<String>,
+) -> Result<Action> {
+    let found = match scope.relation_of_kind(statement::RelationWord::Table, &alter.name) {
+        Err(error) if alter.if_exists && is_missing(&error) => {
+            notices.push(format!("relation \"{}\" does not exist, skipping", alter.name));
+            return Ok(Action::Nothing { tag: "ALTER TABLE" });
+        }
+        found => found?,
+    };
+    Ok(Action::AlterTable { target: target::table_of(found, scope).await?, actions: alter.actions })
 }
 
 fn alter_schema(alter: statement::AlterSchema, scope: &Scope) -> Result<Action> {

@@ -13,6 +13,7 @@ use tarn_catalog::access::Principal;
 use tarn_catalog::iceberg::TableState;
 use tarn_catalog::object::{ExternalTable, RelationKind, View};
 
+use super::changes::{ChangesReading, take_calls};
 use super::names::{Found, Named, Scope};
 use super::reading::{TableReading, look_up, read, read_at, take_travellers};
 use crate::error::{Error, Result};
@@ -44,6 +45,8 @@ pub(crate) enum ResolvedRelation {
     },
     /// A state of a table that planning finds.
     Reading(Box<TableReading>),
+    /// What became of a table's rows between two snapshots.
+    Changes(Box<ChangesReading>),
     External {
         found: Box<Found>,
         external: Box<ExternalTable>,
@@ -77,6 +80,10 @@ pub(crate) fn resolve_query<'a>(
         }
         system::rewrite(&mut query);
         let mut relations = take_file_functions(&mut query)?;
+        for call in take_calls(&mut query)? {
+            let reference = call.reference.clone();
+            relations.insert(reference, ResolvedRelation::Changes(Box::new(call.resolve(scope).await?)));
+        }
         for traveller in take_travellers(&mut query)? {
             let relation = read_at(&traveller, scope).await?;
             relations.insert(traveller.reference, relation);

@@ -30,6 +30,10 @@ fn of_query(query: &ResolvedQuery, tables: &mut Vec<(RelationId, Reading)>) {
                 tables.push((found.relation.id, reading));
             }
             ResolvedRelation::Reading(reading) => tables.push((reading.found.relation.id, Reading::Other)),
+            ResolvedRelation::Changes(changes) => {
+                let reading = if changes.to.is_none() { Reading::Current } else { Reading::Other };
+                tables.push((changes.found.relation.id, reading));
+            }
             ResolvedRelation::View { query, .. } => of_query(query, tables),
             // Files are nobody's to lock, and what the catalog says is as of the transaction's beginning.
             ResolvedRelation::External { .. }

@@ -8,7 +8,7 @@ use tarn_catalog::iceberg::{TableState, references};
 use tarn_catalog::object::RelationKind;
 
 use super::names::{Found, Scope};
-use super::reading::suffix;
+use super::reading::branch_suffix;
 use crate::error::{Error, Result};
 use crate::sqlstate::SqlState;
 use crate::statement::Name;
@@ -31,7 +31,7 @@ impl TableTarget {
 
 /// The table of a name at the statement's version; `"t@branch"` unless there is a table of exactly that name.
 pub(super) async fn table_target(name: &Name, scope: &Scope) -> Result<TableTarget> {
-    let (base, branch) = match suffix(name) {
+    let (base, branch) = match branch_suffix(name) {
         Some((base, branch)) if scope.look_up(name)?.is_none() => (base, branch),
         _ => return table_of(scope.relation(name)?, scope).await,
     };

@@ -2,7 +2,10 @@
 //! `information_schema.columns`, `system.columns`. The columns of an Iceberg table are in its metadata, which is read
 //! for the tables that the keys admit; of a table that cannot be read, a listing shows no columns and goes on.
 
+use arrow::datatypes::DataType;
+use arrow::util::display::array_value_to_string;
 use futures::{StreamExt, TryStreamExt};
+use iceberg::spec::{Literal, Type};
 use tarn_catalog::object::{Relation, RelationKind, View};
 
 use super::builtin::{self, BuiltinType};
@@ -13,7 +16,7 @@ use super::rows::Scan;
 use super::value::{Rows, Value};
 use super::visible::{Found, RelationKeys};
 use crate::error::Result;
-use crate::table::arrow_schema;
+use crate::table::{arrow_schema, scalar_of};
 use crate::types;
 
 /// At most this many metadata files are read at the same time.
@@ -33,6 +36,8 @@ pub struct Column {
     pub modifier: i32,
     pub not_null: bool,
     pub comment: Option<String>,
+    /// What a row gets that is written without a value, as SQL.
+    pub default: Option<String>,
 }
 
 /// The columns of a relation, in order.
@@ -61,9 +66,26 @@ fn iceberg_columns(schema: &iceberg::spec::Schema) -> Result<Vec<Column>> {
                 modifier: pg_type.modifier,
                 not_null: iceberg.required,
                 comment: iceberg.doc.clone(),
+                default: default_text(iceberg),
             }
         })
         .collect())
+}
+
+/// A default as PostgreSQL shows it.
+fn default_text(field: &iceberg::spec::NestedField) -> Option<String> {
+    let (Literal::Primitive(value), Type::Primitive(primitive)) =
+        (field.write_default.as_ref()?, field.field_type.as_ref())
+    else {
+        return None;
+    };
+    let value = scalar_of(value, primitive)?;
+    let plain = value.data_type().is_numeric() || value.data_type() == DataType::Boolean;
+    let text = array_value_to_string(&value.to_array().ok()?, 0).ok()?;
+    if plain {
+        return Some(text);
+    }
+    Some(format!("'{}'", text.replace('\'', "''")))
 }
 
 fn view_columns(view: &View) -> Vec<Column> {
@@ -76,6 +98,7 @@ fn view_columns(view: &View) -> Vec<Column> {
             modifier: column.type_modifier,
             not_null: false,
             comment: column.comment.clone(),
+            default: None,
         })
         .collect()
 }
@@ -90,6 +113,7 @@ fn declared_columns(table: &Declared) -> Vec<Column> {
             modifier: -1,
             not_null: column.not_null,
             comment: None,
+            default: None,
         })
         .collect()
 }
@@ -234,6 +258,7 @@ fn push_information(
         ("table_name", table.into()),
         ("column_name", column.name.as_str().into()),
         ("ordinal_position", column.position.into()),
+        ("column_default", column.default.as_deref().into()),
         ("is_nullable", yes_or_no(!column.not_null)),
         ("data_type", standard_type_name(column.type_oid).into()),
         ("character_octet_length", builtin::octet_length(column.type_oid).into()),

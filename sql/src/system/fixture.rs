@@ -252,6 +252,7 @@ fn orders_metadata(catalog: &Catalog, warehouse: &str) -> iceberg::spec::TableMe
     let table = NewTable {
         schema: Schema::builder().with_fields(fields).build().expect("a schema"),
         partition: UnboundPartitionSpec::default(),
+        order: Vec::new(),
         properties: HashMap::new(),
         location: format!("{warehouse}/public/orders"),
         format_version: FormatVersion::V2,

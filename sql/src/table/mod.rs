@@ -6,7 +6,7 @@
 //!           -> footer (cached, under names of today) -> evolve (types of today) -> stage (hidden columns)
 //! joins:  relation (what is known of a whole table)
 //! write:  writer -> conform (types, NOT NULL) -> partition (split) -> fanout (files) -> data_file -> row_group
-//! both:   schema (Iceberg and Arrow columns), store (object stores for DataFusion)
+//! both:   schema (Iceberg and Arrow columns), literal (single values), store (object stores for DataFusion)
 //! ```
 mod access;
 mod bounds;
@@ -17,6 +17,7 @@ mod evolve;
 mod fanout;
 mod footer;
 pub mod hidden;
+mod literal;
 mod morsel;
 mod naming;
 mod partition;
@@ -35,9 +36,11 @@ mod store;
 mod writer;
 
 pub(crate) use evolve::readable;
+pub(crate) use literal::{literal_of, scalar_of};
 pub use progress::WriteProgress;
 pub use relation::load_statistics;
 pub use scan::IcebergTable;
+pub(crate) use schema::arrow_type;
 pub use schema::{arrow_schema, iceberg_schema};
 pub use store::StoreRegistry;
 pub use writer::write_files;

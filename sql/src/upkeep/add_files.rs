@@ -166,7 +166,7 @@ fn hive_value(found: &FoundFile, column: &str) -> Option<String> {
         (name == column).then(|| percent_decoded(value))
     };
     let folders = found.url.rsplit_once('/').map_or("", |(folders, _)| folders);
-    folders.split('/').filter_map(of).last()
+    folders.split('/').filter_map(of).next_back()
 }
 
 /// Hive escapes characters of folder names as `%41`.

@@ -1,10 +1,13 @@
 //! Manifests: the files that list a table's data files. `read.rs` says which files are live, `rewrite.rs` writes those
-//! again that lose files, `merge.rs` those that grow too many, `write.rs` writes the new ones.
+//! again that lose files, `merge.rs` those that grow too many, `write.rs` writes the new ones, and `inspect.rs` shows
+//! all that is in them.
+mod inspect;
 mod merge;
 mod read;
 mod rewrite;
 mod write;
 
+pub use inspect::{ManifestRow, manifest_rows, manifests_of};
 pub(super) use merge::merge;
 pub(super) use read::{
     Decoded, READS_AT_ONCE, decode, is_live, manifest_list, parse_bytes, read_list, remember_list,

@@ -108,6 +108,7 @@ impl World {
         let table = NewTable {
             schema: definition.schema.clone(),
             partition: partition.build(),
+            order: Vec::new(),
             properties: pairs.collect::<HashMap<_, _>>(),
             location: default_location(&self.warehouse, "public", "t", uuid),
             format_version: FormatVersion::V2,
