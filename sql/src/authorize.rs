@@ -68,7 +68,12 @@ impl Needs<'_> {
                 if *overwrite {
                     self.relation(&target.found, Privilege::Delete);
                 }
-                self.query(source);
+                source.iter().for_each(|source| self.query(source));
+            }
+            Action::Change(change) => {
+                let privileges = change.privileges();
+                privileges.iter().for_each(|privilege| self.relation(&change.target.found, *privilege));
+                change.queries().into_iter().for_each(|query| self.query(query));
             }
             Action::Truncate(targets) => {
                 targets.iter().for_each(|target| self.relation(&target.found, Privilege::Truncate));

@@ -14,7 +14,7 @@ use tarn_catalog::Catalog;
 
 use crate::error::{Error, Result};
 use crate::functions;
-use crate::plan::CheckedArithmetic;
+use crate::plan::{CheckedArithmetic, WholeNotIn};
 use crate::resolve::DATABASE;
 use crate::session::Session;
 use crate::sqlstate::SqlState;
@@ -80,7 +80,8 @@ impl Engine {
         let builder = SessionStateBuilder::new()
             .with_config(config)
             .with_runtime_env(Arc::clone(&runtime))
-            .with_default_features();
+            .with_default_features()
+            .with_physical_optimizer_rule(Arc::new(WholeNotIn));
         let mut base = builder.build();
         base.add_analyzer_rule(Arc::new(CheckedArithmetic::default()));
         functions::register(&mut base).map_err(|error| Error::internal(error.to_string()))?;

@@ -3,6 +3,7 @@
 //! nobody consumes. It must never hold an object, only names. Next: `resolve/mod.rs`, where names become objects.
 
 mod alter;
+mod change;
 
 use std::fmt;
 
@@ -12,6 +13,10 @@ use iceberg::spec::{PrimitiveType, Transform};
 pub use alter::{
     AddColumn, AlterTable, CreateReference, Existing, PartitionField, Path, Place, ReferenceAction,
     ReferenceKind, Retention, SortTerm, TableAction,
+};
+pub use change::{
+    Assignment, ChangeTarget, Conflict, ConflictAction, Delete, Merge, MergeAction, MergeClause, MergeWhen,
+    NewValue, Update,
 };
 
 /// A name of one to three parts, already folded to lower case where it was not quoted.
@@ -37,6 +42,9 @@ pub enum Statement {
     Query(Box<ast::Query>),
     Explain(Explain),
     Insert(Insert),
+    Delete(Delete),
+    Update(Update),
+    Merge(Merge),
     Truncate(Vec<Name>),
     CreateTable(CreateTable),
     CreateView(CreateView),
@@ -78,18 +86,29 @@ impl Statement {
 pub struct Explain {
     pub analyze: bool,
     pub verbose: bool,
-    /// A query, an `INSERT` or a `CREATE TABLE AS`; only a query is analyzed.
+    /// A query, a statement that changes rows or a `CREATE TABLE AS`; only a query is analyzed.
     pub statement: Box<Statement>,
 }
 
 /// `INSERT INTO t [(columns)] query` or `INSERT OVERWRITE t query`.
 #[derive(Debug, Clone)]
 pub struct Insert {
-    pub table: Name,
+    pub target: ChangeTarget,
     pub columns: Vec<ast::Ident>,
-    pub source: Box<ast::Query>,
-    /// Replace what is there: the partitions that the query has rows for, or all of an unpartitioned table.
-    pub overwrite: bool,
+    /// None for `DEFAULT VALUES`: one row of defaults.
+    pub source: Option<Box<ast::Query>>,
+    pub conflict: Option<Conflict>,
+    pub returning: Vec<ast::SelectItem>,
+    pub overwrite: Option<Overwrite>,
+}
+
+/// What an `INSERT OVERWRITE` replaces.
+#[derive(Debug, Clone)]
+pub enum Overwrite {
+    /// The partitions that the query has rows for, or all of an unpartitioned table.
+    Written,
+    /// `PARTITION (column = value, …)`: the rows with these values, which the new rows have too.
+    Rows(Vec<Assignment>),
 }
 
 /// `CREATE TABLE`, with or without a query.

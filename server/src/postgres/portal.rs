@@ -90,7 +90,7 @@ impl Cursor {
 /// Only some commands tell the count of their rows.
 pub fn tag(word: &'static str, rows: usize) -> String {
     match word {
-        "SELECT" | "FETCH" => format!("{word} {rows}"),
+        "SELECT" | "FETCH" | "INSERT 0" | "UPDATE" | "DELETE" | "MERGE" => format!("{word} {rows}"),
         other => other.to_owned(),
     }
 }

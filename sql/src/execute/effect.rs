@@ -26,6 +26,7 @@ impl Effect {
         match plan {
             PlanKind::Query(_) | PlanKind::Explain { .. } => Effect::Reads,
             PlanKind::Insert(_) => Effect::Writes("INSERT"),
+            PlanKind::Change(change) => Effect::Writes(change.kind.word()),
             PlanKind::CreateTable(_) => Effect::Writes("CREATE TABLE"),
             PlanKind::CreateView(_) => Effect::Writes("CREATE VIEW"),
             PlanKind::AlterTable(_) => Effect::Writes("ALTER TABLE"),
@@ -37,6 +38,7 @@ impl Effect {
         match action {
             Action::Query(_) | Action::Explain { .. } | Action::Describe(_) => Effect::Reads,
             Action::Insert { .. } => Effect::Writes("INSERT"),
+            Action::Change(change) => Effect::Writes(change.word()),
             Action::CreateTable { .. } => Effect::Writes("CREATE TABLE"),
             Action::CreateView { .. } => Effect::Writes("CREATE VIEW"),
             Action::Truncate(_) => Effect::Writes("TRUNCATE TABLE"),

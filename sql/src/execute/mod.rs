@@ -3,6 +3,7 @@
 
 mod alter;
 mod call;
+mod change;
 mod define;
 mod effect;
 mod query;
@@ -41,6 +42,7 @@ pub(crate) async fn execute(plan: Plan, context: &mut Context, session: &mut Ses
             context.stop.or(query::explain(plan, header, analyze, verbose, context)).await
         }
         PlanKind::Insert(plan) => write::insert(*plan, context).await,
+        PlanKind::Change(plan) => change::change(*plan, context).await,
         PlanKind::CreateTable(plan) => write::create_table(*plan, context).await,
         PlanKind::CreateView(plan) => define::create_view(*plan, context).await,
         PlanKind::AlterTable(plan) => {
@@ -91,6 +93,7 @@ async fn direct(action: Action, context: &Context, session: &mut Session) -> Res
         Action::Query(_)
         | Action::Explain { .. }
         | Action::Insert { .. }
+        | Action::Change(_)
         | Action::CreateTable { .. }
         | Action::CreateView { .. }
         | Action::AlterTable { .. } => Err(Error::internal("a planned statement came unplanned")),

@@ -47,7 +47,7 @@ fn stream(plan: Arc<dyn ExecutionPlan>, task: Arc<TaskContext>) -> Result<Rows> 
 
 /// The same columns under the names they are shown with. What was announced is what is sent: a column that the
 /// operators made of another type, which clients would read wrongly, is an error.
-fn relabel(batch: &RecordBatch, shown: &SchemaRef) -> Result<RecordBatch> {
+pub(super) fn relabel(batch: &RecordBatch, shown: &SchemaRef) -> Result<RecordBatch> {
     let mut fields = Vec::new();
     let mut columns = batch.columns().to_vec();
     for (field, column) in shown.fields().iter().zip(&mut columns) {

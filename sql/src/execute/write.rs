@@ -218,12 +218,12 @@ impl Write {
         }
     }
 
-    async fn abandon(self, error: Error, context: &Context) -> Error {
+    pub async fn abandon(self, error: Error, context: &Context) -> Error {
         self.forget(context).await;
         error
     }
 
-    async fn forget(self, context: &Context) {
+    pub async fn forget(self, context: &Context) {
         context.catalog().abandon_write(self.id, &[]).await;
     }
 }

@@ -17,7 +17,12 @@ use crate::error::{Error, Result};
 ///
 /// 0A000 naming the first clause that nobody consumes.
 pub(crate) fn check_query(query: &Query) -> Result<()> {
-    match query.visit(&mut Walker) {
+    check_clauses(query)
+}
+
+/// Checks an expression or a list of tables in the same way.
+pub(super) fn check_clauses(node: &impl Visit) -> Result<()> {
+    match node.visit(&mut Walker) {
         ControlFlow::Break(error) => Err(*error),
         ControlFlow::Continue(()) => Ok(()),
     }

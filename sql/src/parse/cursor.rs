@@ -3,6 +3,7 @@
 
 use datafusion::sql::sqlparser::ast;
 use datafusion::sql::sqlparser::dialect::{Dialect, PostgreSqlDialect, Precedence};
+use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::parser::{Parser, ParserError};
 use datafusion::sql::sqlparser::tokenizer::{Location, Token, TokenWithSpan, Tokenizer};
 
@@ -31,7 +32,8 @@ impl<'a> Cursor<'a> {
         if prefixes_in_a_row(&tokens) > nesting_max {
             return Err(too_deep());
         }
-        let tokens = travel::rewrite(tokens).map_err(|error| cursor.error(error))?;
+        let mut tokens = travel::rewrite(tokens).map_err(|error| cursor.error(error))?;
+        reserve_on_conflict(&mut tokens);
         cursor.parser =
             Parser::new(&DIALECT).with_recursion_limit(nesting_max).with_tokens_with_locations(tokens);
         Ok(cursor)
@@ -185,7 +187,7 @@ impl<'a> Cursor<'a> {
     /// Something follows a complete statement: a clause that we do not have, or a mistake.
     pub fn leftover(&self) -> Error {
         match self.peek() {
-            Token::Word(word) if word.keyword != datafusion::sql::sqlparser::keywords::Keyword::NoKeyword => {
+            Token::Word(word) if word.keyword != Keyword::NoKeyword => {
                 Error::unsupported(format!("clause {} here", self.peek_word())).with_position(self.position())
             }
             _ => Error::new(SqlState::SYNTAX_ERROR, format!("syntax error {}", self.found()))
@@ -195,9 +197,6 @@ impl<'a> Cursor<'a> {
 
     pub fn unknown_statement(&self) -> Error {
         let known = [
-            "UPDATE",
-            "DELETE",
-            "MERGE",
             "COPY",
             "VACUUM",
             "ANALYZE",
@@ -288,6 +287,21 @@ impl<'a> Cursor<'a> {
 fn too_deep() -> Error {
     Error::new(SqlState::STATEMENT_TOO_COMPLEX, "statement is nested too deeply")
         .with_hint("Use fewer levels of parentheses or subqueries.")
+}
+
+/// After `SELECT 1` sqlparser takes the `ON` of `ON CONFLICT` for an alias, so it becomes a word that is none.
+fn reserve_on_conflict(tokens: &mut [TokenWithSpan]) {
+    let words: Vec<usize> =
+        (0..tokens.len()).filter(|at| !matches!(tokens[*at].token, Token::Whitespace(_))).collect();
+    for at in words.windows(3) {
+        let follows = matches!(spelling(&tokens[at[2]]).as_str(), "(" | "DO" | "ON");
+        if !follows || spelling(&tokens[at[0]]) != "ON" || spelling(&tokens[at[1]]) != "CONFLICT" {
+            continue;
+        }
+        if let Token::Word(word) = &mut tokens[at[0]].token {
+            word.keyword = Keyword::RETURNING;
+        }
+    }
 }
 
 /// The longest run of operators before an operand: each is a level, and the parser takes too many for something else.

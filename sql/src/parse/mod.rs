@@ -5,6 +5,7 @@
 mod allow;
 mod alter;
 mod call;
+mod change;
 mod cursor;
 mod define;
 mod grant;
@@ -21,6 +22,8 @@ mod write;
 use std::sync::Arc;
 
 use datafusion::sql::sqlparser::ast;
+use datafusion::sql::sqlparser::keywords::Keyword;
+use datafusion::sql::sqlparser::parser::{Parser, ParserError};
 
 use crate::error::{Error, Result};
 use crate::sqlstate::SqlState;
@@ -28,6 +31,7 @@ use crate::statement::{Explain, Name, Statement};
 
 pub(crate) use allow::check_query;
 pub(crate) use call::arguments_of;
+pub(crate) use change::is_default;
 pub(crate) use cursor::{Cursor, fold, fold_name};
 pub(crate) use travel::{Moment, moment_of};
 
@@ -113,9 +117,13 @@ pub(crate) fn parse_name(text: &str) -> Result<Name> {
 
 fn statement(cursor: &mut Cursor) -> Result<Statement> {
     match cursor.peek_word().as_str() {
-        "SELECT" | "WITH" | "VALUES" | "TABLE" | "(" => Ok(Statement::Query(query(cursor)?)),
+        "SELECT" | "VALUES" | "TABLE" | "(" => Ok(Statement::Query(query(cursor)?)),
+        "WITH" => with_statement(cursor),
         "EXPLAIN" => explain(cursor),
-        "INSERT" => write::insert(cursor),
+        "INSERT" => write::insert(cursor, None),
+        "DELETE" => change::delete(cursor, None),
+        "UPDATE" => change::update(cursor, None),
+        "MERGE" => change::merge(cursor, None),
         "TRUNCATE" => write::truncate(cursor),
         "CREATE" => define::create(cursor),
         "DROP" => define::drop(cursor),
@@ -137,6 +145,52 @@ fn statement(cursor: &mut Cursor) -> Result<Statement> {
         }
         _ => Err(cursor.unknown_statement()),
     }
+}
+
+/// A query, or a change of rows that begins with common table expressions.
+fn with_statement(cursor: &mut Cursor) -> Result<Statement> {
+    let with = cursor.with(|parser| parser.maybe_parse(changing_with))?;
+    let Some(with) = with else { return Ok(Statement::Query(query(cursor)?)) };
+    allow::check_clauses(&with)?;
+    match cursor.peek_word().as_str() {
+        "INSERT" => write::insert(cursor, Some(with)),
+        "DELETE" => change::delete(cursor, Some(with)),
+        "UPDATE" => change::update(cursor, Some(with)),
+        _ => change::merge(cursor, Some(with)),
+    }
+}
+
+/// The common table expressions in front of a statement that changes rows; an error in front of any other.
+fn changing_with(parser: &mut Parser) -> Result<ast::With, ParserError> {
+    let with_token = parser.expect_keyword(Keyword::WITH)?;
+    let recursive = parser.parse_keyword(Keyword::RECURSIVE);
+    let cte_tables = parser.parse_comma_separated(Parser::parse_cte)?;
+    let changes = [Keyword::INSERT, Keyword::DELETE, Keyword::UPDATE, Keyword::MERGE];
+    match parser.peek_one_of_keywords(&changes) {
+        Some(_) => Ok(ast::With { with_token: with_token.into(), recursive, cte_tables }),
+        None => Err(ParserError::ParserError("a query".to_owned())),
+    }
+}
+
+/// The query with the common table expressions of its statement in front.
+fn with_ctes(with: Option<ast::With>, mut query: Box<ast::Query>) -> Box<ast::Query> {
+    let Some(with) = with else { return query };
+    if query.with.is_none() {
+        query.with = Some(with);
+        return query;
+    }
+    Box::new(ast::Query {
+        with: Some(with),
+        body: Box::new(ast::SetExpr::Query(query)),
+        order_by: None,
+        limit_clause: None,
+        fetch: None,
+        locks: Vec::new(),
+        for_clause: None,
+        settings: None,
+        format_clause: None,
+        pipe_operators: Vec::new(),
+    })
 }
 
 /// A query with every clause searched for what nobody consumes.
@@ -173,7 +227,7 @@ fn explain(cursor: &mut Cursor) -> Result<Statement> {
     let explained = statement(cursor)?;
     let writes = match &explained {
         Statement::Query(_) => false,
-        Statement::Insert(_) => true,
+        Statement::Insert(_) | Statement::Delete(_) | Statement::Update(_) | Statement::Merge(_) => true,
         Statement::CreateTable(table) if table.query.is_some() => true,
         _ => return Err(Error::unsupported(format!("EXPLAIN {word}")).with_position(position)),
     };

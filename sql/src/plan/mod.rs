@@ -5,12 +5,14 @@
 mod alter;
 mod arguments;
 mod assign;
+mod change;
 mod changes;
 mod define;
 mod errors;
 mod moment;
 mod names;
 mod normalize;
+mod null_aware;
 mod overflow;
 mod query;
 mod schema;
@@ -27,9 +29,11 @@ use tarn_catalog::{Catalog, LAKE, Reading, RelationId, Transaction};
 
 pub(crate) use alter::{AlterPlan, sort_fields};
 pub(crate) use arguments::Arguments;
+pub(crate) use change::{ChangeKind, ChangePlan, FRONT, RowAction};
 pub(crate) use define::{TablePlan, ViewPlan};
 pub(crate) use errors::engine_error;
 pub(crate) use moment::time_ms;
+pub(crate) use null_aware::WholeNotIn;
 pub(crate) use overflow::CheckedArithmetic;
 pub(crate) use query::{QueryPlan, plan_query, plan_with, provider};
 pub(crate) use write::InsertPlan;
@@ -163,6 +167,7 @@ pub(crate) enum PlanKind {
         plan: LogicalPlan,
     },
     Insert(Box<InsertPlan>),
+    Change(Box<ChangePlan>),
     CreateTable(Box<TablePlan>),
     CreateView(Box<ViewPlan>),
     AlterTable(Box<AlterPlan>),
@@ -194,8 +199,13 @@ async fn plan_action(action: Action, context: &Context, parameters: &[ArrayRef])
             PlanKind::Explain { analyze, verbose, header, plan }
         }
         Action::Insert { target, columns, source, overwrite } => {
-            let insert = write::plan_insert(target, &columns, &source, overwrite, context, &types).await?;
+            let insert =
+                write::plan_insert(target, &columns, source.as_ref(), overwrite, context, &types).await?;
             PlanKind::Insert(Box::new(insert.bind(parameters)?))
+        }
+        Action::Change(change) => {
+            let plan = change::plan_change(*change, context, &types).await?;
+            PlanKind::Change(Box::new(plan.bind(parameters)?))
         }
         Action::CreateTable { namespace, existing, table, query } => {
             let plan = define::plan_table(namespace, existing, *table, query, context).await?;
@@ -220,6 +230,16 @@ fn explained(planned: PlanKind) -> Result<(Option<String>, LogicalPlan)> {
             let word = if insert.overwrite { "Overwrite" } else { "Insert on" };
             Ok((Some(format!("{word} {}", insert.target.found.qualified())), insert.input))
         }
+        PlanKind::Change(change) => {
+            let word = match change.kind {
+                ChangeKind::Delete => "Delete on",
+                ChangeKind::Update => "Update on",
+                ChangeKind::Merge => "Merge on",
+                ChangeKind::Insert => "Insert on",
+                ChangeKind::Overwrite => "Overwrite",
+            };
+            Ok((Some(format!("{word} {}", change.target.found.qualified())), change.input))
+        }
         PlanKind::CreateTable(table) => {
             let header = format!("Create table {}", table.relation.name);
             let input = table.input.ok_or_else(|| Error::unsupported("EXPLAIN of a table WITH NO DATA"))?;
@@ -242,8 +262,10 @@ pub(crate) async fn describe(
     match action {
         Action::Query(query) => query::plan_query(&query, context, types).await?.describe(types),
         Action::Insert { target, columns, source, overwrite } => {
-            write::plan_insert(target, &columns, &source, overwrite, context, types).await?.describe(types)
+            let insert = write::plan_insert(target, &columns, source.as_ref(), overwrite, context, types);
+            insert.await?.describe(types)
         }
+        Action::Change(change) => change::plan_change(*change, context, types).await?.describe(types),
         other => {
             let columns = crate::execute::result_columns(&other);
             Ok(Described { parameters: Vec::new(), columns })

@@ -32,7 +32,7 @@ use super::{Context, Described, changes, engine_error, moment, names, normalize}
 use crate::error::{Error, Result};
 use crate::files;
 use crate::inspect::metadata_table;
-use crate::resolve::{ResolvedQuery, ResolvedRelation};
+use crate::resolve::{ResolvedQuery, ResolvedRelation, TableTarget};
 use crate::sqlstate::SqlState;
 use crate::system;
 use crate::table::IcebergTable;
@@ -129,6 +129,13 @@ pub(crate) fn tables<'a>(
         }
         Ok(tables)
     })
+}
+
+/// The table that a statement changes, each row with its place.
+pub(crate) fn changed_table(target: &TableTarget, context: &Context) -> Result<Arc<dyn TableSource>> {
+    let table =
+        IcebergTable::new(target.state()?, Arc::clone(context.catalog().storage()))?.with_row_columns()?;
+    Ok(provider_as_source(Arc::new(table)))
 }
 
 /// One relation as the query engine scans it.

@@ -11,19 +11,24 @@ use datafusion::sql::sqlparser::ast::{Expr, Ident, Query, SetExpr, Value};
 use super::assign::{mismatch, takes_numbers};
 use super::{engine_error, normalize};
 use crate::error::Result;
+use crate::parse::is_default;
 use crate::types;
 
-/// Tells the planner the types of the columns, and gives the query back with the texts that stand for bytes and
-/// UUIDs converted. Any other query comes back as it is.
+/// Tells the planner the types of the columns, and gives the query back with every `DEFAULT` written out and the texts
+/// that stand for bytes and UUIDs converted. Any other query comes back as it is.
 pub(super) fn prepare_values(
     query: &Query,
     fields: &[FieldRef],
+    defaults: &[Option<String>],
     planner: &mut PlannerContext,
 ) -> Result<Query> {
     let mut query = query.clone();
     let SetExpr::Values(values) = query.body.as_mut() else { return Ok(query) };
     for row in &mut values.rows {
-        for (cell, field) in row.content.iter_mut().zip(fields) {
+        for ((cell, field), default) in row.content.iter_mut().zip(fields).zip(defaults) {
+            if is_default(cell) {
+                *cell = Expr::Value(default.clone().map_or(Value::Null, Value::SingleQuotedString).into());
+            }
             check_literal(cell, field)?;
             convert_text(cell, field);
         }

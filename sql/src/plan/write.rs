@@ -5,14 +5,14 @@ use std::sync::Arc;
 
 use arrow::array::ArrayRef;
 use arrow::datatypes::{DataType, FieldRef, SchemaRef};
-use datafusion::common::{Column, ScalarValue};
+use datafusion::common::Column;
 use datafusion::execution::SessionState;
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder};
 use datafusion::sql::sqlparser::ast::{self, SetExpr, Value};
-use iceberg::spec::NestedFieldRef;
+use iceberg::spec::{PrimitiveType, TableMetadata, Type};
 
-use super::alter::default_scalar;
 use super::assign::assign;
+use super::change::default_literal;
 use super::values::prepare_values;
 use super::{Context, Described, engine_error, query};
 use crate::error::{Error, Result};
@@ -43,30 +43,60 @@ impl InsertPlan {
 pub(super) async fn plan_insert(
     target: TableTarget,
     columns: &[String],
-    source: &ResolvedQuery,
+    source: Option<&ResolvedQuery>,
     overwrite: bool,
     context: &Context,
     types: &[Option<DataType>],
 ) -> Result<InsertPlan> {
-    let schema = arrow_schema(target.version.metadata.current_schema())?;
+    let input = plan_rows(&target, columns, source, context, types).await?;
+    Ok(InsertPlan { target, input, overwrite })
+}
+
+/// The rows of a query as rows of the table; without a query it is one row of defaults.
+pub(super) async fn plan_rows(
+    target: &TableTarget,
+    columns: &[String],
+    source: Option<&ResolvedQuery>,
+    context: &Context,
+    types: &[Option<DataType>],
+) -> Result<LogicalPlan> {
+    let metadata = &target.version.metadata;
+    let schema = arrow_schema(metadata.current_schema())?;
     let places = places(columns, &schema, &target.found.relation.name)?;
+    let Some(source) = source else {
+        let row = LogicalPlanBuilder::empty(true).build().map_err(engine_error)?;
+        return project(row, &[], &schema, metadata, &context.state);
+    };
     let fields: Vec<FieldRef> = places.iter().map(|place| Arc::clone(&schema.fields()[*place])).collect();
     check_rows(&source.query, fields.len(), columns.is_empty())?;
     let types = with_value_types(&source.query, &fields, types);
     let mut planner = query::planner_context(&types);
-    let text = prepare_values(&source.query, &fields, &mut planner)?;
+    let text = prepare_values(&source.query, &fields, &defaults(metadata, &places), &mut planner)?;
     let tables = query::tables(source, context, &context.scope.principal).await?;
     let planned = query::plan_with(&text, context, tables, &mut planner)?.logical;
     check_count(planned.schema().fields().len(), fields.len(), columns.is_empty())?;
-    let columns = target.version.metadata.current_schema().as_struct().fields();
-    let default = |field: &NestedFieldRef| Ok(default_scalar(field)?.unwrap_or(ScalarValue::Null));
-    let defaults = columns.iter().map(default).collect::<Result<Vec<_>>>()?;
-    let input = project(planned, &places, &schema, &defaults, &context.state).map_err(engine_error)?;
-    Ok(InsertPlan { target, input, overwrite })
+    project(planned, &places, &schema, metadata, &context.state)
+}
+
+/// The defaults of the columns at `places` as texts, which a list of values takes for any type.
+fn defaults(metadata: &TableMetadata, places: &[usize]) -> Vec<Option<String>> {
+    let fields = metadata.current_schema().as_struct().fields();
+    let text = |place: &usize| {
+        let field = fields.get(*place)?;
+        let value = field.write_default.clone()?.try_into_json(&field.field_type).ok()?;
+        let binary =
+            matches!(*field.field_type, Type::Primitive(PrimitiveType::Binary | PrimitiveType::Fixed(_)));
+        Some(match value {
+            serde_json::Value::String(hex) if binary => format!("\\x{hex}"),
+            serde_json::Value::String(text) => text,
+            other => other.to_string(),
+        })
+    };
+    places.iter().map(text).collect()
 }
 
 /// Where each inserted column is in the table.
-fn places(columns: &[String], schema: &SchemaRef, table: &str) -> Result<Vec<usize>> {
+pub(super) fn places(columns: &[String], schema: &SchemaRef, table: &str) -> Result<Vec<usize>> {
     if columns.is_empty() {
         return Ok((0..schema.fields().len()).collect());
     }
@@ -145,24 +175,25 @@ fn check_count(given: usize, expected: usize, all_columns: bool) -> Result<()> {
     Ok(())
 }
 
-/// The table's columns from the source's, the column's default where there is none.
+/// The table's columns from the source's, the default where there is none.
 fn project(
     source: LogicalPlan,
     places: &[usize],
     schema: &SchemaRef,
-    defaults: &[ScalarValue],
+    metadata: &TableMetadata,
     state: &SessionState,
-) -> datafusion::common::Result<LogicalPlan> {
+) -> Result<LogicalPlan> {
     let count = source.schema().fields().len();
     let mut expressions = Vec::new();
     for (place, field) in schema.fields().iter().enumerate() {
         let from = places.iter().position(|to| *to == place).filter(|from| *from < count);
         let expression = match from {
             Some(from) => Expr::Column(Column::from(source.schema().qualified_field(from))),
-            None => Expr::Literal(defaults[place].clone(), None),
+            None => default_literal(metadata, place)?,
         };
-        let value = assign(expression, field, source.schema(), state)?;
+        let value = assign(expression, field, source.schema(), state).map_err(engine_error)?;
         expressions.push(value.alias(field.name()));
     }
-    LogicalPlanBuilder::from(source).project(expressions)?.build()
+    let projected = LogicalPlanBuilder::from(source).project(expressions);
+    projected.and_then(LogicalPlanBuilder::build).map_err(engine_error)
 }

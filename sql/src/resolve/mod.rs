@@ -2,6 +2,7 @@
 //! says what the statement will touch. Nothing is allowed yet: rights belong to objects, so they are checked after
 //! this, in `../authorize.rs`. It must never read data or change anything.
 
+mod change;
 mod changes;
 mod names;
 mod policy;
@@ -14,6 +15,10 @@ mod target;
 use tarn_catalog::LAKE;
 use tarn_catalog::object::{MaintenancePolicy, Namespace, Relation, Role};
 
+pub(crate) use change::{
+    ACTION_NAME, ArmDeed, Assigned, Change, Deed, MergeArm, OnConflict, Place, SOURCE_MARK, is_wildcard,
+    rows_reference, target_reference,
+};
 pub(crate) use changes::ChangesReading;
 pub(crate) use names::{DATABASE, Found, Scope, nearest};
 pub(crate) use policy::PolicyObject;
@@ -28,7 +33,7 @@ use crate::procedure::ProcedureCall;
 use crate::sqlstate::SqlState;
 use crate::statement::{
     self, AlterAction, CommentTarget, CreateRole, CreateSchema, CreateTable, CreateView, GrantPrivileges,
-    GrantTarget, Insert, Name, RoleOptions, ShowObjects, Statement, TableAction,
+    GrantTarget, Insert, Name, Overwrite, RoleOptions, ShowObjects, Statement, TableAction,
 };
 
 /// A statement whose names have become objects. Only [`resolve`] makes one.
@@ -61,9 +66,12 @@ pub(crate) enum Action {
     Insert {
         target: TableTarget,
         columns: Vec<String>,
-        source: ResolvedQuery,
+        /// None for one row of defaults.
+        source: Option<ResolvedQuery>,
+        /// Replaces the partitions that get rows, or all of an unpartitioned table.
         overwrite: bool,
     },
+    Change(Box<Change>),
     Truncate(Vec<TableTarget>),
     CreateTable {
         namespace: Namespace,
@@ -197,6 +205,9 @@ async fn action(statement: Statement, scope: &Scope, notices: &mut Vec<String>) 
             action: Box::new(Box::pin(action(*explain.statement, scope, notices)).await?),
         },
         Statement::Insert(insert) => resolve_insert(insert, scope).await?,
+        Statement::Delete(delete) => Action::Change(Box::new(change::resolve_delete(delete, scope).await?)),
+        Statement::Update(update) => Action::Change(Box::new(change::resolve_update(update, scope).await?)),
+        Statement::Merge(merge) => Action::Change(Box::new(change::resolve_merge(merge, scope).await?)),
         Statement::Truncate(names) => {
             let mut targets = Vec::new();
             for name in &names {
@@ -280,11 +291,21 @@ fn literal(text: &str) -> String {
     format!("'{}'", text.replace('\'', "''"))
 }
 
-async fn resolve_insert(insert: Insert, scope: &Scope) -> Result<Action> {
-    let target = target::table_target(&insert.table, scope).await?;
+async fn resolve_insert(mut insert: Insert, scope: &Scope) -> Result<Action> {
+    if let Some(Overwrite::Rows(partition)) = insert.overwrite.take_if(|of| matches!(of, Overwrite::Rows(_)))
+    {
+        return Ok(Action::Change(Box::new(change::resolve_overwrite(insert, partition, scope).await?)));
+    }
+    if insert.conflict.is_some() || !insert.returning.is_empty() {
+        return Ok(Action::Change(Box::new(change::resolve_insert(insert, scope).await?)));
+    }
+    let target = target::table_target(&insert.target.name, scope).await?;
     let columns = insert.columns.iter().map(crate::parse::fold).collect();
-    let source = resolve_query(insert.source, scope, 0).await?;
-    Ok(Action::Insert { target, columns, source, overwrite: insert.overwrite })
+    let source = match insert.source {
+        Some(source) => Some(resolve_query(source, scope, 0).await?),
+        None => None,
+    };
+    Ok(Action::Insert { target, columns, source, overwrite: insert.overwrite.is_some() })
 }
 
 async fn create_table(mut table: CreateTable, scope: &Scope, notices: &mut Vec<String>) -> Result<Action> {

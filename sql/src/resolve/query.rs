@@ -68,10 +68,28 @@ pub(crate) enum ResolvedRelation {
 }
 
 /// Finds everything that a query names.
-pub(crate) fn resolve_query<'a>(
+pub(crate) fn resolve_query(
+    query: Box<Query>,
+    scope: &Scope,
+    depth: usize,
+) -> BoxFuture<'_, Result<ResolvedQuery>> {
+    resolve_rest(query, scope, depth, &[])
+}
+
+/// Finds everything that a query names but the stand-ins in `given`, which its planner knows.
+pub(crate) async fn resolve_with(
+    query: Box<Query>,
+    scope: &Scope,
+    given: &[TableReference],
+) -> Result<ResolvedQuery> {
+    resolve_rest(query, scope, 0, given).await
+}
+
+fn resolve_rest<'a>(
     mut query: Box<Query>,
     scope: &'a Scope,
     depth: usize,
+    given: &'a [TableReference],
 ) -> BoxFuture<'a, Result<ResolvedQuery>> {
     Box::pin(async move {
         if depth > VIEW_DEPTH_MAX {
@@ -89,7 +107,7 @@ pub(crate) fn resolve_query<'a>(
             relations.insert(traveller.reference, relation);
         }
         for reference in references(&query)? {
-            if relations.contains_key(&reference) {
+            if relations.contains_key(&reference) || given.contains(&reference) {
                 continue;
             }
             let named = look_up(&name_of(&reference), scope);

@@ -14,7 +14,10 @@ pub(crate) fn tables_read(action: &Action) -> Vec<(RelationId, Reading)> {
 
 fn collect(action: &Action, tables: &mut Vec<(RelationId, Reading)>) {
     match action {
-        Action::Query(query) | Action::Insert { source: query, .. } => of_query(query, tables),
+        Action::Query(query) => of_query(query, tables),
+        Action::Insert { source, .. } => source.iter().for_each(|query| of_query(query, tables)),
+        // The rows of its target are the write's own to look after.
+        Action::Change(change) => change.queries().into_iter().for_each(|query| of_query(query, tables)),
         Action::CreateTable { query: Some(query), .. } => of_query(query, tables),
         Action::Explain { analyze: true, action, .. } => collect(action, tables),
         _ => {}

@@ -6,12 +6,12 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
-use arrow::datatypes::SchemaRef;
+use arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef};
 use bytes::Bytes;
 use iceberg::spec::{DataFile, Struct, TableMetadata};
 use object_store::buffered::BufWriter;
-use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_writer::{ArrowRowGroupWriterFactory, ArrowWriterOptions};
+use parquet::arrow::{ArrowWriter, PARQUET_FIELD_ID_META_KEY};
 use parquet::file::metadata::ParquetMetaData;
 use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::types::SchemaDescriptor;
@@ -21,12 +21,17 @@ use tarn_catalog::iceberg::{FileFacts, describe_file};
 use tarn_catalog::storage::Storage;
 use tokio::io::AsyncWriteExt;
 
+use super::hidden;
 use super::progress::WriteProgress;
 use super::properties::{FileProperties, parquet_schema};
 use super::row_group::{RowGroupEncoder, encode_error};
 use super::schema::arrow_schema;
 use crate::error::{Error, Result};
 use crate::sqlstate::SqlState;
+
+/// The field ids of row lineage, as the specification has them.
+const ROW_ID_FIELD: i32 = 2_147_483_540;
+const LAST_UPDATED_FIELD: i32 = 2_147_483_539;
 
 /// What all files of one write have in common.
 pub(crate) struct FileTarget {
@@ -49,7 +54,6 @@ impl FileTarget {
         write: WriteId,
         storage: Arc<Storage>,
         progress: WriteProgress,
-        lanes: usize,
     ) -> Result<FileTarget> {
         let schema = arrow_schema(metadata.current_schema())?;
         let parquet = parquet_schema(metadata.current_schema(), &schema)?;
@@ -62,10 +66,33 @@ impl FileTarget {
             storage,
             progress,
             write,
-            lanes,
+            lanes: 1,
             parquet,
             begun,
         })
+    }
+
+    /// The files also have each row's id and the sequence number of its last change.
+    pub fn with_lineage(mut self) -> Result<FileTarget> {
+        let known = [(hidden::ROW_ID, ROW_ID_FIELD), (hidden::LAST_UPDATED, LAST_UPDATED_FIELD)];
+        let mut fields: Vec<FieldRef> = self.schema.fields().iter().map(Arc::clone).collect();
+        for (name, id) in known {
+            let id = HashMap::from([(PARQUET_FIELD_ID_META_KEY.to_owned(), id.to_string())]);
+            fields.push(Arc::new(Field::new(name, DataType::Int64, true).with_metadata(id)));
+        }
+        self.schema = Arc::new(Schema::new(fields));
+        self.parquet = parquet_schema(self.metadata.current_schema(), &self.schema)?;
+        Ok(self)
+    }
+
+    /// The columns of a batch that the table declares: the others have no metrics.
+    fn declared(&self, batch: &RecordBatch) -> Result<RecordBatch> {
+        let count = self.metadata.current_schema().as_struct().fields().len();
+        if batch.num_columns() == count {
+            return Ok(batch.clone());
+        }
+        let columns: Vec<usize> = (0..count).collect();
+        batch.project(&columns).map_err(|error| Error::internal(error.to_string()))
     }
 
     /// Deletes every file of the write. A file that cannot be deleted now is left to the sweep at the next start,
@@ -140,7 +167,7 @@ impl DataFileWriter {
 
     /// Adds rows in the table's schema.
     pub async fn write(&mut self, batch: &RecordBatch) -> Result<()> {
-        self.collector.observe(batch)?;
+        self.collector.observe(&self.target.declared(batch)?)?;
         self.rows += batch.num_rows() as u64;
         let rows_max = self.target.properties.row_group_rows;
         let mut start = 0;

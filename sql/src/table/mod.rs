@@ -24,6 +24,7 @@ mod partition;
 mod progress;
 mod properties;
 mod prune;
+mod read_set;
 mod relation;
 mod row_group;
 mod rows;
@@ -40,10 +41,10 @@ pub(crate) use literal::{literal_of, scalar_of};
 pub use progress::WriteProgress;
 pub use relation::load_statistics;
 pub use scan::IcebergTable;
-pub(crate) use schema::arrow_type;
 pub use schema::{arrow_schema, iceberg_schema};
+pub(crate) use schema::{arrow_type, scan_schema};
 pub use store::StoreRegistry;
-pub use writer::write_files;
+pub use writer::{write_files, write_known_rows};
 
 #[cfg(test)]
 mod tests;

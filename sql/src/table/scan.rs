@@ -159,6 +159,11 @@ impl IcebergTable {
         self
     }
 
+    /// The columns in which files are pruned, and their bounds.
+    pub(super) fn pruning(&self) -> (&SchemaRef, &HashMap<String, BoundColumn>) {
+        (&self.plain, &self.bounded)
+    }
+
     /// The URLs of the data files that may hold a row for which all filters are true.
     pub async fn files_matching(&self, state: &dyn Session, filters: &[Expr]) -> Result<Vec<String>> {
         let (mut files, _) = self.files().await?;
@@ -462,7 +467,7 @@ impl TableProvider for IcebergTable {
 }
 
 /// The same expression over plain text and bytes.
-fn without_views(expression: Expr) -> EngineResult<Expr> {
+pub(super) fn without_views(expression: Expr) -> EngineResult<Expr> {
     let plain = |expression: Expr| match expression {
         Expr::Literal(ScalarValue::Utf8View(text), metadata) => {
             Transformed::yes(Expr::Literal(ScalarValue::Utf8(text), metadata))

@@ -44,6 +44,30 @@ pub async fn write_files(
     storage: Arc<Storage>,
     progress: &WriteProgress,
 ) -> Result<Vec<DataFile>> {
+    let files = FileTarget::new(target, write, storage, progress.clone())?;
+    write_to(files, input, context).await
+}
+
+/// The same for rows that the table knows already, or some of which it knows: after the table's columns the input has
+/// each row's id and the sequence number of its last change, NULL where the commit is to give them (row lineage).
+pub async fn write_known_rows(
+    target: &TableMetadata,
+    write: WriteId,
+    input: Arc<dyn ExecutionPlan>,
+    context: Arc<TaskContext>,
+    storage: Arc<Storage>,
+    progress: &WriteProgress,
+) -> Result<Vec<DataFile>> {
+    let files = FileTarget::new(target, write, storage, progress.clone())?.with_lineage()?;
+    write_to(files, input, context).await
+}
+
+async fn write_to(
+    mut files: FileTarget,
+    input: Arc<dyn ExecutionPlan>,
+    context: Arc<TaskContext>,
+) -> Result<Vec<DataFile>> {
+    let target = &files.metadata;
     let processors = context.session_config().target_partitions().max(1);
     let inputs = input.output_partitioning().partition_count();
     let spec = target.default_partition_spec();
@@ -54,8 +78,8 @@ pub async fn write_files(
     // Every table partition is written by one writer, so that it gets few files; an unpartitioned table keeps the
     // query's order within each writer, and shares the columns of a file out when there are processors to spare.
     let writers = if splitter.is_some() { processors } else { inputs.clamp(1, processors) };
-    let lanes = if splitter.is_some() { 1 } else { processors.div_ceil(writers) };
-    let files = Arc::new(FileTarget::new(target, write, storage, progress.clone(), lanes)?);
+    files.lanes = if splitter.is_some() { 1 } else { processors.div_ceil(writers) };
+    let files = Arc::new(files);
     let mut running = Running::new(Arc::clone(&files));
     let mut routes = Vec::with_capacity(writers);
     for number in 0..writers {
