@@ -128,15 +128,10 @@ impl Needs<'_> {
             }
             Action::Crawl { location: _, schema } => self.crawl(schema)?,
             Action::Procedure(call) => self.procedure(call),
-            Action::SetPolicy { on, before: _, after: _ } => match on {
-                PolicyObject::Database(_) => self.role(Need::Superuser, "set the policy of a database"),
-                PolicyObject::Schema(namespace) => self.owned_namespace(namespace),
-                PolicyObject::Table(found) => self.owned_relation(found),
-            },
+            Action::SetPolicy { on, before: _, after: _ } => self.policy(on),
             Action::Describe(relation) => self.read(relation),
-            // The session alone.
             Action::Set(_) | Action::Show(_) | Action::Transaction(_) | Action::Discard(_) => {}
-            Action::Nothing { tag: _ } => {}
+            Action::Nothing { .. } => {}
         }
         Ok(())
     }
@@ -147,6 +142,14 @@ impl Needs<'_> {
             None => self.role(Need::CreateSchema, "create schema"),
         }
         Ok(())
+    }
+
+    fn policy(&mut self, on: &PolicyObject) {
+        match on {
+            PolicyObject::Database(_) => self.role(Need::Superuser, "set the policy of a database"),
+            PolicyObject::Schema(namespace) => self.owned_namespace(namespace),
+            PolicyObject::Table(found) => self.owned_relation(found),
+        }
     }
 
     fn procedure(&mut self, call: &ProcedureCall) {

@@ -153,7 +153,8 @@ async fn add_snapshot(
     let mut all = add_files(&mut output, write, metadata, &changes).await?;
     let gone: Vec<_> = changes.removed.iter().chain(&changes.removed_deletes).cloned().collect();
     let kept = remove(&mut output, &manifests, &gone).await?;
-    all.extend(merge(&mut output, metadata, kept).await?);
+    let at_once = matches!(&write.operation, Operation::Rewrite(rewrite) if rewrite.merge_manifests);
+    all.extend(merge(&mut output, metadata, kept, at_once).await?);
     let before = stated.unwrap_or_else(|| Figures::of_snapshot(&live));
     let summary = Summary {
         operation: operation(write, &changes),

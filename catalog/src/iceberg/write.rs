@@ -117,6 +117,8 @@ pub struct Rewrite {
     pub merged_deletes: Vec<String>,
     /// The added files take this data sequence number, so that later equality deletes still apply to them.
     pub data_sequence_number: Option<i64>,
+    /// Small manifests are merged, however few there are.
+    pub merge_manifests: bool,
 }
 
 /// A new version of a table, in object storage but not yet pointed to.

@@ -2,6 +2,7 @@
 //! whether the statement failed, lost a race, or its process died.
 
 mod block;
+mod upkeep;
 
 use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};

@@ -1,6 +1,7 @@
 //! `add_files`: Parquet files become part of a table without being written again. Files in the table's own folder are
 //! taken where they lie; others are copied into it first, byte for byte, because a table owns its files: its upkeep
-//! deletes them one day. Partition values come from folder names such as `day=2026-01-31`, or from a file's bounds.
+//! deletes them one day. Partition values come from a file's bounds, and those of columns that it lacks
+//! from folder names such as `day=2026-01-31`.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -146,8 +147,10 @@ fn partition(metadata: &TableMetadata, found: &FoundFile, adopted: &Adopted) -> 
                 .with_hint("Load the file with INSERT INTO … SELECT … FROM read_parquet(…) instead.")
         };
         let source = source.ok_or_else(unknown)?;
-        let of_folder = || hive_value(found, &source.name);
-        let value = match (field.transform, of_folder()) {
+        // Where the file has the column, its values count: folder names are often only for the eye.
+        let absent = !adopted.present.contains(&source.id);
+        let of_folder = hive_value(found, &source.name).filter(|_| absent);
+        let value = match (field.transform, of_folder) {
             (Transform::Identity, Some(text)) => Some(folder_literal(source, &text, found)?),
             _ => None,
         };

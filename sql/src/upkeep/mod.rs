@@ -6,6 +6,7 @@
 //! procedures.rs  the entries of the table of procedures
 //! report.rs      what a procedure answers with
 //! optimize/      small files, deletes, order
+//! manifests.rs   many small manifests
 //! deletes.rs     many position-delete files of one data file
 //! expire.rs      snapshots that have had their time
 //! orphans.rs     files that nothing leads to
@@ -25,6 +26,7 @@ mod commit;
 mod deletes;
 mod expire;
 mod health;
+mod manifests;
 mod optimize;
 mod orphans;
 mod procedures;
@@ -36,3 +38,6 @@ mod vacuum;
 pub(crate) use health::{Health, policy_text};
 pub(crate) use procedures::PROCEDURES;
 pub use schedule::maintain;
+
+#[cfg(test)]
+mod tests;

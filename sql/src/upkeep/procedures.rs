@@ -4,7 +4,7 @@ use futures::FutureExt;
 
 use super::check::problem_schema;
 use super::report::report_schema;
-use super::{add_files, analyze, check, deletes, expire, optimize, orphans, register, vacuum};
+use super::{add_files, analyze, check, deletes, expire, manifests, optimize, orphans, register, vacuum};
 use crate::procedure::{Kind, Parameter, Procedure, Right, Run};
 
 const DRY_RUN: Parameter = Parameter::optional("dry_run", Kind::Boolean);
@@ -16,6 +16,9 @@ pub(crate) const PROCEDURES: &[Procedure] = &[
             optimize::run(call, context).boxed()
         })
     },
+    on_table("optimize_manifests", &["rewrite_manifests"], &[], |call, context| {
+        manifests::run(call, context).boxed()
+    }),
     on_table(
         "rewrite_position_deletes",
         &["rewrite_position_delete_files"],

@@ -51,7 +51,7 @@ pub async fn maintain(engine: Arc<Engine>, stop: CancellationToken) {
 }
 
 /// Looks at every table that is due.
-async fn round(engine: &Arc<Engine>, stop: &CancellationToken) -> Result<()> {
+pub(super) async fn round(engine: &Arc<Engine>, stop: &CancellationToken) -> Result<()> {
     for (found, policy) in due(engine)? {
         if stop.is_cancelled() {
             return Ok(());

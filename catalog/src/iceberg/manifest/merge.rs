@@ -14,26 +14,26 @@ const MERGE_COUNT_MIN: usize = 100;
 const MERGE_BYTES_TARGET: i64 = 8 << 20;
 
 /// Merges small manifests of earlier snapshots, newest first, as the table's properties ask. Manifests of this snapshot
-/// are not touched: they have no sequence number yet.
+/// are not touched: they have no sequence number yet. `at_once`: however few they are.
 pub async fn merge(
     output: &mut ManifestOutput<'_>,
     metadata: &TableMetadata,
     manifests: Vec<ManifestFile>,
+    at_once: bool,
 ) -> Result<Vec<ManifestFile>> {
     let properties = metadata.properties();
-    if properties
-        .get("commit.manifest-merge.enabled")
-        .is_some_and(|value| value.eq_ignore_ascii_case("false"))
-    {
+    let enabled = properties.get("commit.manifest-merge.enabled");
+    if !at_once && enabled.is_some_and(|value| value.eq_ignore_ascii_case("false")) {
         return Ok(manifests);
     }
     let number =
         |name: &str| properties.get(name).and_then(|value| value.parse::<i64>().ok()).filter(|n| *n > 0);
     let target = number("commit.manifest.target-size-bytes").unwrap_or(MERGE_BYTES_TARGET);
     let count_min = number("commit.manifest.min-count-to-merge").and_then(|n| usize::try_from(n).ok());
+    let count_min = if at_once { 0 } else { count_min.unwrap_or(MERGE_COUNT_MIN) };
     let mut merged = Vec::new();
     let mut gone = HashSet::new();
-    for bin in bins(&manifests, output.snapshot_id, target, count_min.unwrap_or(MERGE_COUNT_MIN)) {
+    for bin in bins(&manifests, output.snapshot_id, target, count_min) {
         for group in of_one_schema(output, bin).await? {
             let entries =
                 |decoded: &Decoded| decoded.live.iter().cloned().map(Entry::Existing).collect::<Vec<_>>();

@@ -17,5 +17,5 @@ mod statistics;
 pub use check::{CheckOptions, Problem, Severity, check_table};
 pub use expire::{ExpireOptions, Expiry, expiry};
 pub use orphans::{ORPHAN_AGE_MIN_MS, Orphan, Orphans, find_orphans};
-pub use reach::{FileKind, Unreached, old_metadata_files, statistics_files, unreached};
-pub use statistics::{DistinctSketch, distinct_counts, write_statistics};
+pub use reach::{FileKind, Unreached, manifests, old_metadata_files, statistics_files, unreached};
+pub use statistics::{DistinctSketch, write_statistics};

@@ -108,6 +108,15 @@ async fn take_out_reached(
     Ok(())
 }
 
+/// The manifests of a snapshot.
+pub async fn manifests(
+    storage: &Storage,
+    metadata: &TableMetadata,
+    snapshot_id: i64,
+) -> Result<Arc<Vec<ManifestFile>>> {
+    manifest_list(storage, metadata, snapshot_id).await
+}
+
 /// The manifests of a list by its URL; none when the list is gone.
 pub(super) async fn read_list(
     storage: &Storage,

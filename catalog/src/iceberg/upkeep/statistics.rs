@@ -107,30 +107,6 @@ fn footer_bytes(file: &[u8]) -> usize {
     FOOTER_FRAME_BYTES + payload as usize
 }
 
-/// The number of distinct values by field id, as the statistics of a snapshot state it. A snapshot without any takes those
-/// of the nearest one before it: they are estimates, and a little age harms them little.
-pub fn distinct_counts(metadata: &TableMetadata, snapshot_id: i64) -> HashMap<i32, u64> {
-    let mut next = metadata.snapshot_by_id(snapshot_id);
-    // Metadata of others may go in a circle.
-    let mut steps = metadata.snapshots().len();
-    while let Some(snapshot) = next {
-        if let Some(file) = metadata.statistics_for_snapshot(snapshot.snapshot_id()) {
-            return file.blob_metadata.iter().filter_map(stated).collect();
-        }
-        if steps == 0 {
-            break;
-        }
-        steps -= 1;
-        next = snapshot.parent_snapshot_id().and_then(|parent| metadata.snapshot_by_id(parent));
-    }
-    HashMap::new()
-}
-
-fn stated(blob: &BlobMetadata) -> Option<(i32, u64)> {
-    let [field] = blob.fields.as_slice() else { return None };
-    Some((*field, blob.properties.get(NDV)?.parse().ok()?))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -8,7 +8,7 @@ use crate::sqlstate::SqlState;
 /// Files smaller than this are worth joining, bytes; Trino's default.
 const FILE_BYTES_MIN: u64 = 100 << 20;
 /// Bytes of a file when the table does not say otherwise.
-const TARGET_BYTES: u64 = 512 << 20;
+pub(super) const TARGET_BYTES: u64 = 512 << 20;
 
 pub(crate) const PARAMETERS: &[Parameter] = &[
     Parameter::optional("file_size_threshold", Kind::Bytes),

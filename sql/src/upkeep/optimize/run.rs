@@ -9,6 +9,7 @@ use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::datasource::provider_as_source;
 use datafusion::logical_expr::utils::split_conjunction_owned;
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder};
+use datafusion::physical_plan::coalesce_partitions::CoalescePartitionsExec;
 use iceberg::spec::{DataFile, FormatVersion, TableMetadata};
 use tarn_catalog::iceberg::{
     LiveFile, Operation, Rewrite, SnapshotFiles, TableState, TableWrite, Target, snapshot_files,
@@ -16,7 +17,7 @@ use tarn_catalog::iceberg::{
 use tarn_catalog::{Change, WriteId};
 
 use super::choose::{Candidate, Group, choose};
-use super::options::Options;
+use super::options::{Options, TARGET_BYTES};
 use super::order::ordered;
 use crate::error::{Error, Result};
 use crate::outcome::Outcome;
@@ -24,7 +25,7 @@ use crate::plan::{Context, engine_error, plan_query};
 use crate::procedure::ProcedureCall;
 use crate::resolve::{ResolvedQuery, TableTarget};
 use crate::sqlstate::SqlState;
-use crate::table::{IcebergTable, WriteProgress, hidden, write_files};
+use crate::table::{IcebergTable, WriteProgress, hidden, write_files, write_known_rows};
 use crate::upkeep::report::Report;
 use crate::upkeep::vacuum::newest;
 
@@ -230,7 +231,8 @@ async fn rewrite_once(
     let files: Vec<Arc<DataFile>> = live.iter().map(|live| Arc::clone(&live.file)).collect();
     let plan = rows_of(&state, &metadata, &files, options, context)?;
     let write = catalog.begin_write(metadata.location()).await?;
-    let written = context.stop.or(write_group(&metadata, write, plan, options, context)).await;
+    let bytes: u64 = files.iter().map(|file| file.file_size_in_bytes()).sum();
+    let written = context.stop.or(write_group(&metadata, write, plan, bytes, options, context)).await;
     let added = match written {
         Ok(added) => added,
         Err(error) => {
@@ -240,15 +242,15 @@ async fn rewrite_once(
     };
     let done = Done::Rewritten {
         files: files.len() as u64,
-        bytes: files.iter().map(|file| file.file_size_in_bytes()).sum(),
+        bytes,
         deletes: applied,
         added: added.len() as u64,
         added_bytes: added.iter().map(DataFile::file_size_in_bytes).sum(),
     };
     let operation = Operation::Rewrite(Rewrite {
         removed: files.iter().map(|file| file.file_path().to_owned()).collect(),
-        merged_deletes: Vec::new(),
         data_sequence_number: Some(snapshot.sequence_number()),
+        ..Rewrite::default()
     });
     commit_group(target, write, operation, added, context).await?;
     Ok(done)
@@ -283,6 +285,7 @@ async fn write_group(
     metadata: &TableMetadata,
     write: WriteId,
     plan: LogicalPlan,
+    bytes: u64,
     options: &Options,
     context: &Context,
 ) -> Result<Vec<DataFile>> {
@@ -292,11 +295,16 @@ async fn write_group(
         let built = metadata.into_builder(None).set_properties(target).and_then(|builder| builder.build());
         metadata = built.map_err(|error| Error::internal(error.to_string()))?.metadata;
     }
-    let physical = crate::execute::physical_plan(&plan, context).await?;
+    let mut physical = crate::execute::physical_plan(&plan, context).await?;
+    let target_bytes = metadata.properties().get(TARGET_PROPERTY).and_then(|text| text.parse().ok());
+    if bytes <= target_bytes.unwrap_or(TARGET_BYTES) {
+        // What fits into one file is written by one writer.
+        physical = Arc::new(CoalescePartitionsExec::new(physical));
+    }
     let (task, progress) = (context.state.task_ctx(), WriteProgress::default());
     let storage = Arc::clone(context.catalog().storage());
     if metadata.format_version() == FormatVersion::V3 {
-        Err(Error::unsupported("optimize of a table of format version 3"))
+        write_known_rows(&metadata, write, physical, task, storage, &progress).await
     } else {
         write_files(&metadata, write, physical, task, storage, &progress).await
     }
