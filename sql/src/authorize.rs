@@ -100,13 +100,7 @@ impl Needs<'_> {
             }
             Action::AlterRelation { found, change } => self.alter_relation(found, change)?,
             Action::AlterTable { target, actions: _ } => self.owned_relation(&target.found),
-            Action::AlterSchema { namespace, change } => {
-                self.owned_namespace(namespace);
-                match change {
-                    SchemaChange::Rename(_) => self.role(Need::CreateSchema, "create schema"),
-                    SchemaChange::Owner(role) => self.act_as(role)?,
-                }
-            }
+            Action::AlterSchema { namespace, change } => self.alter_schema(namespace, change)?,
             Action::CommentSchema { namespace, text: _ } => self.owned_namespace(namespace),
             Action::CommentRelation { found, text: _ }
             | Action::CommentColumn { found, column: _, text: _ } => {
@@ -180,6 +174,23 @@ impl Needs<'_> {
             }
             // System tables show each user what that user may see; files are checked path by path when found.
             ResolvedRelation::System { .. } | ResolvedRelation::Files { .. } => {}
+        }
+    }
+
+    fn alter_schema(&mut self, namespace: &Namespace, change: &SchemaChange) -> Result<()> {
+        self.owned_namespace(namespace);
+        match change {
+            SchemaChange::Rename(_) => self.role(Need::CreateSchema, "create schema"),
+            SchemaChange::Owner(role) => self.act_as(role)?,
+        }
+        Ok(())
+    }
+
+    fn policy(&mut self, on: &PolicyObject) {
+        match on {
+            PolicyObject::Database(_) => self.role(Need::Superuser, "set the policy of a database"),
+            PolicyObject::Schema(namespace) => self.owned_namespace(namespace),
+            PolicyObject::Table(found) => self.owned_relation(found),
         }
     }
 
