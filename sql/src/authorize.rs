@@ -186,14 +186,6 @@ impl Needs<'_> {
         Ok(())
     }
 
-    fn policy(&mut self, on: &PolicyObject) {
-        match on {
-            PolicyObject::Database(_) => self.role(Need::Superuser, "set the policy of a database"),
-            PolicyObject::Schema(namespace) => self.owned_namespace(namespace),
-            PolicyObject::Table(found) => self.owned_relation(found),
-        }
-    }
-
     fn alter_relation(&mut self, found: &Found, change: &RelationChange) -> Result<()> {
         self.owned_relation(found);
         match change {

@@ -14,7 +14,7 @@ use tarn_catalog::Catalog;
 
 use crate::error::{Error, Result};
 use crate::functions;
-use crate::plan::{CheckedArithmetic, WholeNotIn};
+use crate::plan::{CheckedArithmetic, ThreeValuedMembership, WholeNotIn};
 use crate::resolve::DATABASE;
 use crate::session::Session;
 use crate::sqlstate::SqlState;
@@ -84,6 +84,7 @@ impl Engine {
             .with_physical_optimizer_rule(Arc::new(WholeNotIn));
         let mut base = builder.build();
         base.add_analyzer_rule(Arc::new(CheckedArithmetic::default()));
+        base.add_analyzer_rule(Arc::new(ThreeValuedMembership));
         functions::register(&mut base).map_err(|error| Error::internal(error.to_string()))?;
         let started_at_ms = options.catalog.env().now_ms();
         Ok(Arc::new(Engine {
@@ -176,5 +177,7 @@ fn session_config(target_partitions: usize) -> SessionConfig {
     options.explain.logical_plan_only = false;
     options.execution.parquet.pushdown_filters = false;
     options.execution.parquet.bloom_filter_on_read = true;
+    // It forgets groups whose smallest or largest value is NULL.
+    options.optimizer.enable_topk_aggregation = false;
     config
 }

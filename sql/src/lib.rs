@@ -22,6 +22,7 @@ mod optimize;
 mod procedure;
 mod upkeep;
 
+mod again;
 mod execute;
 mod stop;
 

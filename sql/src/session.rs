@@ -10,6 +10,7 @@ use tarn_catalog::access::Principal;
 use tarn_catalog::{Reader, RoleId};
 use tokio_util::sync::CancellationToken;
 
+use crate::again::Attempts;
 use crate::authorize::authorize;
 use crate::engine::{Engine, Login};
 use crate::error::{Error, Result};
@@ -186,13 +187,34 @@ impl Session {
         let timeout = self.settings.statement_timeout();
         let deadline = timeout.map(|timeout| tokio::time::Instant::now() + timeout);
         let source = Arc::clone(&parsed.source);
-        let outcome = self.steps(parsed, parameters, Stop { token, deadline }).await;
+        let outcome = self.attempts(parsed, parameters, Stop { token, deadline }).await;
         match outcome {
             Ok(done) => Ok(done),
             Err(error) => {
                 self.fail().await;
                 Err(error.locate(&source))
             }
+        }
+    }
+
+    /// The steps, and again when others were first and nobody has heard of the statement yet.
+    async fn attempts(&mut self, parsed: Parsed, parameters: &[ArrayRef], stop: Stop) -> Result<Outcome> {
+        let mut attempts = Attempts::first();
+        let notices = self.notices.len();
+        loop {
+            let alone = self.open.is_none() || self.is_alone();
+            let error = match self.steps(parsed.clone(), parameters, stop.clone()).await {
+                Err(error) if alone && self.open.is_none() => error,
+                outcome => return outcome,
+            };
+            let env = Arc::clone(self.engine.catalog().env());
+            let Some(pause) = attempts.pause(&error, env.as_ref()) else { return Err(error) };
+            self.notices.truncate(notices);
+            stop.or(async move {
+                tokio::time::sleep(pause).await;
+                Ok(())
+            })
+            .await?;
         }
     }
 

@@ -128,7 +128,7 @@ impl ScalarUDFImpl for ToUuid {
     }
 
     fn invoke_with_args(&self, call: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        let array = call.args[0].to_array(call.number_rows)?;
+        let array = given(&call.args[0], call.number_rows)?;
         let Some(texts) = array.as_string_opt::<i32>() else { return Ok(call.args[0].clone()) };
         let mut builder = FixedSizeBinaryBuilder::with_capacity(texts.len(), UUID_BYTES);
         for text in texts {
@@ -175,11 +175,19 @@ impl ScalarUDFImpl for UuidText {
     }
 
     fn invoke_with_args(&self, call: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        let array = call.args[0].to_array(call.number_rows)?;
+        let array = given(&call.args[0], call.number_rows)?;
         let text = |bytes: &[u8]| ::uuid::Uuid::from_slice(bytes).ok().map(|uuid| uuid.to_string());
         let texts: StringArray =
             array.as_fixed_size_binary().iter().map(|bytes| bytes.and_then(text)).collect();
         as_given(&call.args[0], Arc::new(texts))
+    }
+}
+
+/// The argument's values; a constant is one value, even for no rows at all.
+fn given(argument: &ColumnarValue, rows: usize) -> Result<ArrayRef> {
+    match argument {
+        ColumnarValue::Scalar(_) => argument.to_array(1),
+        ColumnarValue::Array(_) => argument.to_array(rows),
     }
 }
 
