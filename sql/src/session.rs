@@ -3,6 +3,7 @@
 //! Next: `parse/mod.rs` for the first step, `resolve/mod.rs` for the second.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use arrow::array::ArrayRef;
 use arrow::datatypes::{DataType, SchemaRef};
@@ -24,6 +25,11 @@ use crate::sqlstate::SqlState;
 use crate::statement::{Statement, Transaction};
 use crate::stop::Stop;
 use crate::transaction::{Isolation, Open};
+
+/// How often a statement that commits by itself is tried before its client hears that others were always faster.
+const ATTEMPTS_MAX: u32 = 20;
+/// What it waits before it is tried again, longer each time.
+const ATTEMPT_PAUSE: Duration = Duration::from_millis(3);
 
 /// Where a session stands between statements.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -226,6 +232,36 @@ impl Session {
         {
             open.count();
         }
+        let told = self.notices.len();
+        let mut attempts = 1;
+        loop {
+            let mut can_repeat = false;
+            let attempt = self.attempt(parsed.clone(), parameters, &stop, &mut can_repeat).await;
+            match attempt {
+                // It has not happened and its client has seen nothing of it, so it may as well have come later.
+                Err(error)
+                    if can_repeat
+                        && error.sqlstate == SqlState::SERIALIZATION_FAILURE
+                        && attempts < ATTEMPTS_MAX =>
+                {
+                    self.notices.truncate(told);
+                    let pause = tokio::time::sleep(ATTEMPT_PAUSE * attempts);
+                    stop.or(async { Ok(pause.await) }).await?;
+                    attempts += 1;
+                }
+                answer => return answer,
+            }
+        }
+    }
+
+    /// Takes a statement through its steps once. `can_repeat` says whether it may be tried again after a conflict.
+    async fn attempt(
+        &mut self,
+        parsed: Parsed,
+        parameters: &[ArrayRef],
+        stop: &Stop,
+        can_repeat: &mut bool,
+    ) -> Result<Outcome> {
         let mut context = self.context(&parsed.statement).await?;
         context.stop = stop.clone();
         let planned = stop.or(async {
@@ -239,9 +275,11 @@ impl Session {
         });
         let (plan, reads) = planned.await?;
         context.remember_reads(reads).await;
+        *can_repeat = self.open.is_none() && execute::changes_rows(&plan);
         match execute::execute(plan, &mut context, self).await? {
             Outcome::Rows { schema, rows, tag } => {
-                Ok(Outcome::Rows { schema, rows: stop.guard(rows, context.scope.reader.clone()), tag })
+                let rows = stop.clone().guard(rows, context.scope.reader.clone());
+                Ok(Outcome::Rows { schema, rows, tag })
             }
             done => Ok(done),
         }

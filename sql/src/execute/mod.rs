@@ -32,6 +32,11 @@ use effect::Effect;
 pub(crate) use query::physical_plan;
 pub(crate) use update::{add_files, update_table};
 
+/// Whether a plan only changes rows of tables, so that it can be made again on a newer version of them.
+pub(crate) fn changes_rows(plan: &Plan) -> bool {
+    matches!(Effect::of(&plan.kind), Effect::Writes("INSERT" | "UPDATE" | "DELETE" | "MERGE"))
+}
+
 /// Runs a plan.
 pub(crate) async fn execute(plan: Plan, context: &mut Context, session: &mut Session) -> Result<Outcome> {
     plan.notices.into_iter().for_each(|text| session.notify(Notice::plain(text)));
