@@ -9,10 +9,12 @@ import collections
 import importlib
 import pathlib
 import sys
+import tempfile
 import uuid
 
 import duckdb
 import psycopg
+import written
 from pyiceberg.table import StaticTable
 
 HERE = pathlib.Path(__file__).parent
@@ -104,6 +106,26 @@ def check_table(server, duckdb_connection, schema, name, location, gaps, tally):
         tally.judge(f"{schema}.{name}, statistics", [f"{type(error).__name__}: {str(error)[:300]}"])
 
 
+def check_written(server, reader, tally, folder):
+    """What PyIceberg wrote, before and after every change that Tarn makes to it."""
+    server.execute("CREATE SCHEMA theirs")
+    for name, location in written.write(folder):
+        try:
+            server.execute(f"CALL system.register_table('theirs', '{name}', '{location}')")
+        except psycopg.Error as error:
+            tally.judge(f"theirs.{name}", [str(error)])
+            continue
+        check_table(server, reader, "theirs", name, location, {}, tally)
+        for change in written.CHANGES:
+            try:
+                server.execute(change.format(t=f"theirs.{name}"))
+            except psycopg.Error as error:
+                tally.judge(f"theirs.{name}: {change}", [str(error)])
+                continue
+            sql = f"SELECT metadata_location FROM system.tables WHERE schema = 'theirs' AND table_name = '{name}'"
+            check_table(server, reader, "theirs", name, server.execute(sql).fetchone()[0], {}, tally)
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--host", default="127.0.0.1")
@@ -124,6 +146,8 @@ def main():
     for schema, name, location in listed:
         if arguments.schema in (None, schema):
             check_table(server, reader, schema, name, location, gaps, tally)
+    with tempfile.TemporaryDirectory(prefix="theirs") as folder:
+        check_written(server, reader, tally, folder)
     print(f"{tally.passed} passed, {tally.failed} failed")
     raise SystemExit(0 if tally.passed and not tally.failed else 1)
 

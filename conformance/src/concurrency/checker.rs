@@ -3,9 +3,13 @@
 use super::journal::{Change, Event, HOT, OWN, Outcome, Row, TOKEN, UPSERT};
 use std::collections::{BTreeMap, BTreeSet};
 
+/// So often may a kind of change meet a conflict by chance.
+const TRIES_MIN: u64 = 20;
+
 /// Everything that must not be, in words; empty when all is well.
 pub fn check(writers: i64, events: &[Event], rows: &[Row]) -> Vec<String> {
     let mut violations = errors(events);
+    violations.extend(starved(events));
     violations.extend(progress(writers, events));
     violations.extend(own(events, rows));
     violations.extend(counted(events, rows, HOT));
@@ -25,6 +29,24 @@ fn errors(events: &[Event]) -> Vec<String> {
         format!("{count} times an error that is no conflict, first of {:?}: {text}", event.change)
     };
     texts.iter().map(words).collect()
+}
+
+/// An append meets nobody, and no kind of change is refused for ever.
+fn starved(events: &[Event]) -> Vec<String> {
+    let mut violations = Vec::new();
+    let mut tried: BTreeMap<&str, (u64, u64)> = BTreeMap::new();
+    for event in events {
+        let counts = tried.entry(event.change.name()).or_default();
+        counts.0 += 1;
+        counts.1 += u64::from(event.acknowledged().is_some());
+        if matches!(event.change, Change::Append { .. }) && event.outcome == Outcome::Conflict {
+            violations.push(format!("an append of writer {} met a conflict", event.writer));
+        }
+    }
+    let never = tried.iter().filter(|(_, (tried, done))| *tried >= TRIES_MIN && *done == 0);
+    violations
+        .extend(never.map(|(name, (tried, _))| format!("{name} was tried {tried} times and never done")));
+    violations
 }
 
 fn progress(writers: i64, events: &[Event]) -> Vec<String> {

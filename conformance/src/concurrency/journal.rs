@@ -67,6 +67,20 @@ pub struct Event {
     pub outcome: Outcome,
 }
 
+impl Change {
+    pub fn name(&self) -> &'static str {
+        match self {
+            Change::Append { .. } => "append",
+            Change::Update { .. } => "update",
+            Change::Delete { .. } => "delete",
+            Change::Increment { .. } => "increment",
+            Change::Upsert { .. } => "upsert",
+            Change::Take { .. } => "take",
+            Change::Optimize => "optimize",
+        }
+    }
+}
+
 impl Event {
     pub fn acknowledged(&self) -> Option<u64> {
         match self.outcome {

@@ -70,7 +70,14 @@ fn every_planted_bug_in_the_rows_is_found() {
 #[test]
 fn every_planted_bug_in_the_answers_is_found() {
     type Bug = fn(&mut Vec<Event>);
-    let bugs: [(&str, Bug); 3] = [
+    let bugs: [(&str, Bug); 5] = [
+        ("an append that met a conflict", |events| {
+            events.push(event(0, Change::Append { keys: vec![9] }, Outcome::Conflict));
+        }),
+        ("a kind of change that is refused for ever", |events| {
+            events.retain(|event| !matches!(event.change, Change::Optimize));
+            events.extend((0..30).map(|_| event(1, Change::Optimize, Outcome::Conflict)));
+        }),
         ("an error that is no conflict", |events| {
             events.push(event(0, Change::Optimize, Outcome::Failed("XX000".into())));
         }),

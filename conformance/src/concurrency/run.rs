@@ -95,12 +95,10 @@ async fn one_table(
 
 /// How much was done, and the least that one writer did.
 fn summarise(format: u8, events: &[Event]) {
-    let mut done: BTreeMap<String, (usize, usize)> = BTreeMap::new();
+    let mut done: BTreeMap<&str, (usize, usize)> = BTreeMap::new();
     let mut of_writer: BTreeMap<i64, usize> = BTreeMap::new();
     for event in events {
-        let name = format!("{:?}", event.change);
-        let name = name.split([' ', '{']).next().unwrap_or_default().to_string();
-        let counts = done.entry(name).or_default();
+        let counts = done.entry(event.change.name()).or_default();
         match event.outcome {
             Outcome::Acknowledged(_) => {
                 counts.0 += 1;

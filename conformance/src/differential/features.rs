@@ -7,6 +7,10 @@ use std::collections::BTreeSet;
 pub enum Feature {
     /// NaN among the floating point numbers.
     Nan,
+    /// NOT IN (SELECT) and IN (SELECT) below OR or NOT.
+    NestedIn,
+    /// ORDER BY an aggregate, with a LIMIT.
+    TopGroups,
     Delete,
     Update,
     UpdateFrom,

@@ -29,6 +29,15 @@ pub struct Finding {
     pub script: Vec<String>,
 }
 
+impl Finding {
+    /// Alike for findings that differ only in names and numbers.
+    pub fn words_without_names(&self) -> String {
+        let is_plain = |word: &&str| word.chars().all(|c| c.is_ascii_alphabetic());
+        let words: Vec<&str> = self.words.split_whitespace().filter(is_plain).take(8).collect();
+        format!("{:?} {}", self.kind, words.join(" "))
+    }
+}
+
 #[derive(Clone, Debug)]
 pub enum Played {
     Passed,

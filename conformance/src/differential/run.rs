@@ -60,6 +60,7 @@ pub async fn run(options: &Options) -> Result<Tally> {
     let mut server = Launch::new(&folder.path().join("data"))?.start()?;
     let started = Instant::now();
     let mut tally = Tally::default();
+    let mut known = BTreeSet::new();
     let (mut operations, mut statements, mut next) = (0, 0, options.program.unwrap_or(0));
     while operations < options.operations && (tally.failed == 0 || options.keep_going) {
         let sessions = if options.program.is_some() { 1 } else { options.sessions as u64 };
@@ -71,8 +72,11 @@ pub async fn run(options: &Options) -> Result<Tally> {
             operations += outcome.operations;
             statements += outcome.statements;
             tally.add(outcome.failure.is_none());
-            if let Some((steps, finding)) = outcome.failure {
+            let Some((steps, finding)) = outcome.failure else { continue };
+            if known.insert(finding.words_without_names()) {
                 report(&mut server, options, seed, outcome.program, &steps, &finding).await?;
+            } else {
+                println!("differential: program {} fails as one before: {:?}", outcome.program, finding.kind);
             }
         }
         if options.program.is_some() {

@@ -468,7 +468,7 @@ impl Printer<'_> {
                 format!("WRITE ORDERED BY {}", keys.iter().map(key).collect::<Vec<_>>().join(", "))
             }
             Alter::Property(name, value) => format!("SET TBLPROPERTIES ('{name}' = '{value}')"),
-            Alter::FormatThree => "SET TBLPROPERTIES ('format-version' = '3')".into(),
+            Alter::FormatThree => "SET (format_version = 3)".into(),
         };
         Ok(format!("ALTER TABLE {}.{table} {what}", self.schema))
     }
@@ -495,8 +495,8 @@ fn upkeep_sql(table: &str, upkeep: &Upkeep) -> String {
     match upkeep {
         Upkeep::Optimize => format!("ALTER TABLE {table} EXECUTE optimize"),
         Upkeep::OptimizeSorted(column) => {
-            let column = column.replace('\'', "''");
-            format!("ALTER TABLE {table} EXECUTE optimize(strategy => 'sort', columns => ARRAY['{column}'])")
+            let column = quoted(column).replace('\'', "''");
+            format!("ALTER TABLE {table} EXECUTE optimize(strategy => 'sort', sort_order => '{column}')")
         }
         Upkeep::RewriteManifests => format!("ALTER TABLE {table} EXECUTE rewrite_manifests"),
         Upkeep::RewriteDeletes => format!("ALTER TABLE {table} EXECUTE rewrite_position_deletes"),

@@ -202,6 +202,10 @@ impl Generator {
             };
             let condition = if self.chance(50) { Some(self.plain_condition(lake, sides)) } else { None };
             let action = self.merge_action(table, when, sides);
+            // What comes after an unconditional clause would never be reached, which is an error.
+            if clauses.iter().any(|clause: &MergeClause| clause.when == when && clause.condition.is_none()) {
+                continue;
+            }
             clauses.push(MergeClause { when, condition, action });
         }
         Some(Statement::Merge { table: name.to_string(), source, on, clauses })

@@ -2,6 +2,7 @@
 
 use super::generator::Generator;
 use crate::differential::expression::{Compare, Field, Predicate};
+use crate::differential::features::Feature;
 use crate::differential::table::{Column, Lake};
 use crate::differential::value::Type;
 use rand::Rng;
@@ -9,6 +10,9 @@ use rand::seq::IndexedRandom;
 
 /// A subquery is computed for every row of the outer one.
 const SUBQUERY_ROWS_MAX: usize = 300;
+
+/// The depth at which a condition begins; deeper ones have less.
+pub const TOP: u32 = 2;
 
 /// The columns of a side that a condition may name.
 #[derive(Clone, Copy)]
@@ -29,7 +33,9 @@ impl Generator {
                 _ => Predicate::Not(Box::new(Predicate::Or(parts))),
             };
         }
-        if depth > 0
+        let may_nest = depth == TOP || self.has(Feature::NestedIn);
+        if may_nest
+            && depth > 0
             && self.chance(8)
             && let Some(predicate) = self.subquery(lake, sides)
         {

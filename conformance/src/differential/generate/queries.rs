@@ -128,7 +128,8 @@ impl Generator {
                 }
             }
         }
-        if self.chance(40) {
+        let orders_groups = matches!(query.shape, Shape::Groups { .. }) && !query.order.is_empty();
+        if self.chance(40) && (!orders_groups || self.has(Feature::TopGroups)) {
             query.limit = Some(self.random.random_range(0..12));
             query.offset = if self.chance(20) { self.random.random_range(0..5) } else { 0 };
         }
