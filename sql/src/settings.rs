@@ -98,7 +98,12 @@ static SETTINGS: &[Setting] = &[
         "How intervals are printed.",
         "IntervalStyle",
     ),
-    setting("idle_in_transaction_session_timeout", Kind::Milliseconds, "0", "Kept for drivers."),
+    setting(
+        "idle_in_transaction_session_timeout",
+        Kind::Milliseconds,
+        "0",
+        "Ends a session that leaves a transaction open for this time; 0 never.",
+    ),
     reported("is_superuser", Kind::Fixed, "off", "Whether the user is a superuser.", "is_superuser"),
     setting("lc_collate", Kind::Fixed, "C", "The order of text: by code point."),
     setting("lc_ctype", Kind::Fixed, "C.UTF-8", "The character classes of text."),
@@ -287,7 +292,16 @@ impl Settings {
 
     /// None for no limit.
     pub fn statement_timeout(&self) -> Option<std::time::Duration> {
-        let millis = milliseconds(&self.get("statement_timeout").ok()?)?;
+        self.timeout("statement_timeout")
+    }
+
+    /// None for no limit.
+    pub fn idle_in_transaction_timeout(&self) -> Option<std::time::Duration> {
+        self.timeout("idle_in_transaction_session_timeout")
+    }
+
+    fn timeout(&self, name: &str) -> Option<std::time::Duration> {
+        let millis = milliseconds(&self.get(name).ok()?)?;
         (millis > 0).then(|| std::time::Duration::from_millis(millis))
     }
 }

@@ -111,6 +111,11 @@ impl Session {
         }
     }
 
+    /// How long the client may leave the open transaction alone; None for as long as it likes.
+    pub fn idle_limit(&self) -> Option<std::time::Duration> {
+        self.open.as_ref().and_then(|_| self.settings().idle_in_transaction_timeout())
+    }
+
     pub(crate) fn in_transaction(&self) -> bool {
         self.open.is_some()
     }

@@ -165,6 +165,9 @@ impl Connection {
                 Err(Failure::fatal("57P01", "terminating connection due to administrator command"))
             }
             inbound = inbox.recv() => Ok(inbound),
+            () = idle_too_long(self.session.idle_limit()) => {
+                Err(Failure::fatal("25P03", "terminating connection due to idle-in-transaction timeout"))
+            }
         }
     }
 
@@ -281,6 +284,14 @@ impl Connection {
     pub(super) fn zone(&self) -> Tz {
         let utc = || "+00:00".parse().expect("UTC is a time zone");
         self.session.time_zone().parse().unwrap_or_else(|_| utc())
+    }
+}
+
+/// Never, without a limit.
+async fn idle_too_long(limit: Option<std::time::Duration>) {
+    match limit {
+        Some(limit) => tokio::time::sleep(limit).await,
+        None => std::future::pending().await,
     }
 }
 
