@@ -94,7 +94,7 @@ case " ${failures[*]:-} " in *" build "*) finish ;; esac
 
 step slt "$conformance" slt
 # What random SQL may not use yet, because it is not there or known to be wrong.
-without=nested-in,top-groups,uuid-partitions,defaults,optimize,manifests,transactions
+without=uuid-partitions,defaults
 step differential "$conformance" differential --operations "$operations" --without "$without"
 step operate "$conformance" operate
 step psql "$conformance" with-server conformance/clients/psql/run.sh
@@ -104,7 +104,6 @@ step interop "$conformance" with-server conformance/clients/interop/run.sh
 step s3 conformance/clients/s3/run.sh "$target/debug/tarn"
 step damage "$conformance" damage
 step faults "$conformance" faults --kills "$kills"
-# MERGE is left out: among appends it meets a conflict every time.
-step concurrency "$conformance" concurrency --seconds "$seconds" --without upsert
+step concurrency "$conformance" concurrency --seconds "$seconds"
 step demo "$conformance" demo --exit --folder "$logs/demo"
 finish

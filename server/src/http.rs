@@ -51,6 +51,7 @@ async fn healthz(State(watched): State<Watched>) -> impl IntoResponse {
 async fn show_metrics(State(watched): State<Watched>) -> impl IntoResponse {
     let (memory_used_bytes, memory_limit_bytes) = watched.engine.memory();
     let catalog_sequence = watched.engine.catalog().reader().sequence().0;
-    let figures = Figures { memory_used_bytes, memory_limit_bytes, catalog_sequence };
+    let cache = watched.engine.metadata_cache();
+    let figures = Figures { memory_used_bytes, memory_limit_bytes, catalog_sequence, cache };
     ([(CONTENT_TYPE, METRICS_TYPE)], watched.metrics.render(figures))
 }

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use ::metrics::{Counter, Gauge, Histogram, Key, Label, Level, Metadata, Recorder};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
+use tarn_sql::CacheFigures;
 
 /// Upper bounds of the buckets of statement times, seconds.
 const STATEMENT_SECONDS: &[f64] =
@@ -84,6 +85,7 @@ pub struct Figures {
     pub memory_used_bytes: usize,
     pub memory_limit_bytes: usize,
     pub catalog_sequence: u64,
+    pub cache: CacheFigures,
 }
 
 impl Metrics {
@@ -122,11 +124,28 @@ impl Metrics {
         seconds.record(time.as_secs_f64());
     }
 
+    /// The cache of decoded footers, manifests and deletes.
+    fn cache(&self, figures: &CacheFigures) {
+        for (kind, bytes) in figures.bytes {
+            let labels = vec![Label::from_static_parts("kind", kind)];
+            let key = Key::from_parts("tarn_metadata_cache_bytes", labels);
+            self.recorder.register_gauge(&key, &METADATA).set(float(bytes));
+        }
+        let limit = Key::from_static_name("tarn_metadata_cache_limit_bytes");
+        self.recorder.register_gauge(&limit, &METADATA).set(float(figures.bytes_max));
+        for (outcome, count) in [("hit", figures.hits), ("miss", figures.misses)] {
+            let labels = vec![Label::from_static_parts("outcome", outcome)];
+            let key = Key::from_parts("tarn_metadata_cache_lookups_total", labels);
+            self.recorder.register_counter(&key, &METADATA).absolute(count);
+        }
+    }
+
     /// All figures in Prometheus's text format.
     pub fn render(&self, figures: Figures) -> String {
         self.memory_used.set(float(figures.memory_used_bytes));
         self.memory_limit.set(float(figures.memory_limit_bytes));
         self.catalog_sequence.set(float(figures.catalog_sequence));
+        self.cache(&figures.cache);
         if let Some(bytes) = resident_bytes() {
             self.resident.set(float(bytes));
         }
@@ -164,6 +183,7 @@ fn describe(recorder: &PrometheusRecorder) {
         ("tarn_rows_sent_total", "Rows sent to clients."),
         ("tarn_bytes_sent_total", "Bytes sent to clients."),
         ("tarn_statements_total", "Statements, by kind and outcome."),
+        ("tarn_metadata_cache_lookups_total", "Lookups of decoded metadata files, by outcome."),
     ];
     for (name, text) in counters {
         recorder.describe_counter(name.into(), None, text.into());
@@ -174,6 +194,8 @@ fn describe(recorder: &PrometheusRecorder) {
         ("tarn_memory_pool_limit_bytes", "Memory that running statements may reserve together."),
         ("tarn_catalog_commit_sequence", "Position of the newest commit of the catalog."),
         ("tarn_process_resident_memory_bytes", "Resident memory of the process."),
+        ("tarn_metadata_cache_bytes", "Decoded footers, manifests and deletes that are kept, by kind."),
+        ("tarn_metadata_cache_limit_bytes", "What decoded metadata files may take together."),
     ];
     for (name, text) in gauges {
         recorder.describe_gauge(name.into(), None, text.into());
@@ -213,7 +235,10 @@ mod tests {
         metrics.statement(kind("(SELECT 2)"), Ending::Failed, Duration::from_millis(3));
         metrics.statement(kind("frobnicate"), Ending::Cancelled, Duration::from_millis(3));
         drop(Timer::start(&metrics, "select of a client that went away"));
-        let figures = Figures { memory_used_bytes: 5, memory_limit_bytes: 10, catalog_sequence: 42 };
+        let mut bytes = [("other", 0); 7];
+        bytes[0] = ("footers", 12);
+        let cache = CacheFigures { bytes, bytes_max: 1000, hits: 3, misses: 4 };
+        let figures = Figures { memory_used_bytes: 5, memory_limit_bytes: 10, catalog_sequence: 42, cache };
         let text = metrics.render(figures);
         for line in [
             "tarn_statements_total{kind=\"select\",outcome=\"ok\"} 2",
@@ -224,6 +249,9 @@ mod tests {
             "tarn_memory_pool_used_bytes 5",
             "tarn_catalog_commit_sequence 42",
             "tarn_process_resident_memory_bytes",
+            "tarn_metadata_cache_bytes{kind=\"footers\"} 12",
+            "tarn_metadata_cache_limit_bytes 1000",
+            "tarn_metadata_cache_lookups_total{outcome=\"miss\"} 4",
         ] {
             assert!(text.contains(line), "{line} is not in\n{text}");
         }

@@ -114,7 +114,10 @@ async fn a_transaction_that_is_left_alone_ends_with_its_session() {
     simple(&mut wire, "SET idle_in_transaction_session_timeout = '300ms'").await;
     simple(&mut wire, "CREATE TABLE t AS SELECT 1 AS id").await;
     tokio::time::sleep(Duration::from_millis(600)).await;
-    assert_eq!(simple(&mut wire, "BEGIN; INSERT INTO t VALUES (2)").await.last().map(String::as_str), Some("Z T"));
+    assert_eq!(
+        simple(&mut wire, "BEGIN; INSERT INTO t VALUES (2)").await.last().map(String::as_str),
+        Some("Z T")
+    );
     assert_eq!(wire.until_ready().await, ["E 25P03", "gone"]);
     let mut other = running.session().await;
     assert_eq!(count(&mut other, "t").await, "D 1");

@@ -9,7 +9,7 @@ use tarn_catalog::object::{Namespace, Role, Securable};
 use crate::error::{Error, Result};
 use crate::procedure::{ProcedureCall, Right};
 use crate::resolve::{
-    Action, Found, Object, PolicyObject, RelationChange, Resolved, ResolvedQuery, ResolvedRelation,
+    Action, Change, Found, Object, PolicyObject, RelationChange, Resolved, ResolvedQuery, ResolvedRelation,
     SchemaChange, Scope,
 };
 use crate::sqlstate::SqlState;
@@ -70,11 +70,7 @@ impl Needs<'_> {
                 }
                 source.iter().for_each(|source| self.query(source));
             }
-            Action::Change(change) => {
-                let privileges = change.privileges();
-                privileges.iter().for_each(|privilege| self.relation(&change.target.found, *privilege));
-                change.queries().into_iter().for_each(|query| self.query(query));
-            }
+            Action::Change(change) => self.change(change),
             Action::Truncate(targets) => {
                 targets.iter().for_each(|target| self.relation(&target.found, Privilege::Truncate));
             }
@@ -138,6 +134,11 @@ impl Needs<'_> {
         Ok(())
     }
 
+    fn change(&mut self, change: &Change) {
+        change.privileges().into_iter().for_each(|privilege| self.relation(&change.target.found, privilege));
+        change.queries().into_iter().for_each(|query| self.query(query));
+    }
+
     fn policy(&mut self, on: &PolicyObject) {
         match on {
             PolicyObject::Database(_) => self.role(Need::Superuser, "set the policy of a database"),
@@ -165,6 +166,7 @@ impl Needs<'_> {
                 self.relation(found, Privilege::Select);
             }
             ResolvedRelation::Reading(reading) => self.relation(&reading.found, Privilege::Select),
+            ResolvedRelation::Rows { relation, columns: _ } => self.read(relation),
             ResolvedRelation::Changes(reading) => self.relation(&reading.found, Privilege::Select),
             ResolvedRelation::View { found, view: _, owner, query } => {
                 self.relation(found, Privilege::Select);

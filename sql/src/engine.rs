@@ -11,6 +11,7 @@ use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::execution::session_state::{SessionState, SessionStateBuilder};
 use datafusion::prelude::SessionConfig;
 use tarn_catalog::Catalog;
+use tarn_catalog::storage::CacheFigures;
 
 use crate::error::{Error, Result};
 use crate::functions;
@@ -111,6 +112,11 @@ impl Engine {
         self.started_at_ms
     }
 
+    /// The cache of decoded footers, manifests and deletes.
+    pub fn metadata_cache(&self) -> CacheFigures {
+        self.catalog.storage().decoded().figures()
+    }
+
     /// Bytes of operator memory in use, and the limit.
     pub fn memory(&self) -> (usize, usize) {
         (self.runtime.memory_pool.reserved(), self.memory_limit_bytes)
@@ -179,5 +185,7 @@ fn session_config(target_partitions: usize) -> SessionConfig {
     options.execution.parquet.bloom_filter_on_read = true;
     // It forgets groups whose smallest or largest value is NULL.
     options.optimizer.enable_topk_aggregation = false;
+    // It lets what is known of one of min and max leave out files that the other needs.
+    options.optimizer.enable_aggregate_dynamic_filter_pushdown = false;
     config
 }

@@ -3,7 +3,6 @@
 //! Next: `parse/mod.rs` for the first step, `resolve/mod.rs` for the second.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use arrow::array::ArrayRef;
 use arrow::datatypes::{DataType, SchemaRef};
@@ -25,11 +24,6 @@ use crate::sqlstate::SqlState;
 use crate::statement::{Statement, Transaction};
 use crate::stop::Stop;
 use crate::transaction::{Isolation, Open};
-
-/// How often a statement that commits by itself is tried before its client hears that others were always faster.
-const ATTEMPTS_MAX: u32 = 20;
-/// What it waits before it is tried again, longer each time.
-const ATTEMPT_PAUSE: Duration = Duration::from_millis(3);
 
 /// Where a session stands between statements.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -193,34 +187,13 @@ impl Session {
         let timeout = self.settings.statement_timeout();
         let deadline = timeout.map(|timeout| tokio::time::Instant::now() + timeout);
         let source = Arc::clone(&parsed.source);
-        let outcome = self.attempts(parsed, parameters, Stop { token, deadline }).await;
+        let outcome = self.steps(parsed, parameters, Stop { token, deadline }).await;
         match outcome {
             Ok(done) => Ok(done),
             Err(error) => {
                 self.fail().await;
                 Err(error.locate(&source))
             }
-        }
-    }
-
-    /// The steps, and again when others were first and nobody has heard of the statement yet.
-    async fn attempts(&mut self, parsed: Parsed, parameters: &[ArrayRef], stop: Stop) -> Result<Outcome> {
-        let mut attempts = Attempts::first();
-        let notices = self.notices.len();
-        loop {
-            let alone = self.open.is_none() || self.is_alone();
-            let error = match self.steps(parsed.clone(), parameters, stop.clone()).await {
-                Err(error) if alone && self.open.is_none() => error,
-                outcome => return outcome,
-            };
-            let env = Arc::clone(self.engine.catalog().env());
-            let Some(pause) = attempts.pause(&error, env.as_ref()) else { return Err(error) };
-            self.notices.truncate(notices);
-            stop.or(async move {
-                tokio::time::sleep(pause).await;
-                Ok(())
-            })
-            .await?;
         }
     }
 
@@ -233,24 +206,22 @@ impl Session {
             open.count();
         }
         let told = self.notices.len();
-        let mut attempts = 1;
+        let mut attempts = Attempts::first();
         loop {
             let mut can_repeat = false;
-            let attempt = self.attempt(parsed.clone(), parameters, &stop, &mut can_repeat).await;
-            match attempt {
+            let error = match self.attempt(parsed.clone(), parameters, &stop, &mut can_repeat).await {
                 // It has not happened and its client has seen nothing of it, so it may as well have come later.
-                Err(error)
-                    if can_repeat
-                        && error.sqlstate == SqlState::SERIALIZATION_FAILURE
-                        && attempts < ATTEMPTS_MAX =>
-                {
-                    self.notices.truncate(told);
-                    let pause = tokio::time::sleep(ATTEMPT_PAUSE * attempts);
-                    stop.or(async { Ok(pause.await) }).await?;
-                    attempts += 1;
-                }
+                Err(error) if can_repeat => error,
                 answer => return answer,
-            }
+            };
+            let env = Arc::clone(self.engine.catalog().env());
+            let Some(pause) = attempts.pause(&error, env.as_ref()) else { return Err(error) };
+            self.notices.truncate(told);
+            let pause = async {
+                tokio::time::sleep(pause).await;
+                Ok(())
+            };
+            stop.or(pause).await?;
         }
     }
 

@@ -42,11 +42,15 @@ mod write;
 pub use basis::{Basis, Others, PROVISIONAL_ROW_ID};
 pub use data_file::{FileFacts, describe_file};
 pub use deletes::{
-    DeleteIndex, FileDeletes, PositionDeletes, SnapshotFiles, deleted_positions, snapshot_files,
+    DeleteIndex, FileDeletes, PositionDeletes, SnapshotFiles, SnapshotManifests, deleted_positions,
+    snapshot_files, snapshot_manifests,
 };
 pub use difference::{SnapshotChanges, snapshot_changes};
 pub use location::{data_file_location, default_location};
-pub use manifest::{FileKey, LiveFile, ManifestRow, file_key, live_files, manifest_rows, manifests_of};
+pub use manifest::{
+    ColumnarManifest, Counts, FileColumn, FileKey, LiveFile, ManifestRow, Values, columnar, file_key,
+    live_files, manifest_rows, manifests_of,
+};
 pub use metadata::{NewTable, new_table, parse_metadata, pointer_to, replace_table};
 pub use snapshot::produce;
 pub use state::{TableState, references};

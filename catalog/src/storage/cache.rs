@@ -11,6 +11,27 @@ use parking_lot::Mutex;
 
 type Value = Arc<dyn Any + Send + Sync>;
 
+/// How the keys of each kind of entry begin, and what the kind is called; the last stands for all others.
+const KINDS: [(&str, &str); 7] = [
+    ("footer of ", "footers"),
+    ("manifest list of ", "manifest_lists"),
+    ("manifest of ", "manifests"),
+    ("position deletes of ", "deletes"),
+    ("deletion vector of ", "deletion_vectors"),
+    ("equality deletes of ", "equality_deletes"),
+    ("", "other"),
+];
+
+/// What a cache holds and how it is used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CacheFigures {
+    /// By kind of entry.
+    pub bytes: [(&'static str, usize); 7],
+    pub bytes_max: usize,
+    pub hits: u64,
+    pub misses: u64,
+}
+
 /// A least-recently-used cache whose weight is bytes.
 pub struct DecodedCache {
     bytes_max: usize,
@@ -20,6 +41,8 @@ pub struct DecodedCache {
 #[derive(Default)]
 struct State {
     bytes: usize,
+    hits: u64,
+    misses: u64,
     /// Rises with every use, so that the smallest is the least recently used.
     clock: u64,
     entries: HashMap<String, Entry>,
@@ -42,6 +65,11 @@ impl DecodedCache {
         let mut state = self.state.lock();
         state.clock += 1;
         let now = state.clock;
+        if !state.entries.contains_key(key) {
+            state.misses += 1;
+            return None;
+        }
+        state.hits += 1;
         let entry = state.entries.get_mut(key)?;
         let before = std::mem::replace(&mut entry.used, now);
         let value = entry.value.clone();
@@ -74,6 +102,17 @@ impl DecodedCache {
     /// Bytes that the entries take.
     pub fn bytes(&self) -> usize {
         self.state.lock().bytes
+    }
+
+    /// What the cache holds and how it is used.
+    pub fn figures(&self) -> CacheFigures {
+        let state = self.state.lock();
+        let mut bytes = KINDS.map(|(_, kind)| (kind, 0));
+        for (key, entry) in &state.entries {
+            let kind = KINDS.iter().position(|(prefix, _)| key.starts_with(prefix));
+            bytes[kind.unwrap_or(KINDS.len() - 1)].1 += entry.bytes;
+        }
+        CacheFigures { bytes, bytes_max: self.bytes_max, hits: state.hits, misses: state.misses }
     }
 }
 
@@ -125,6 +164,24 @@ mod tests {
             cache.insert(format!("{number}"), Arc::new(number), 100);
         }
         assert!(cache.bytes() <= 10_000 && cache.bytes() > 8_000, "{}", cache.bytes());
+    }
+
+    #[test]
+    fn figures_tell_kinds_apart() {
+        let cache = DecodedCache::new(100_000);
+        cache.insert("footer of x under 0".to_string(), Arc::new(1u8), 1000);
+        cache.insert("manifest of y".to_string(), Arc::new(1u8), 2000);
+        cache.insert("s3://bucket/metadata.json".to_string(), Arc::new(1u8), 3000);
+        assert!(cache.get::<u8>("manifest of y").is_some());
+        assert!(cache.get::<u8>("manifest of z").is_none());
+        let figures = cache.figures();
+        let of =
+            |kind: &str| figures.bytes.iter().find(|(name, _)| *name == kind).map_or(0, |(_, bytes)| *bytes);
+        assert!((1000..1500).contains(&of("footers")), "{figures:?}");
+        assert!((2000..2500).contains(&of("manifests")), "{figures:?}");
+        assert!((3000..3500).contains(&of("other")), "{figures:?}");
+        assert_eq!(figures.bytes.iter().map(|(_, bytes)| bytes).sum::<usize>(), cache.bytes());
+        assert_eq!((figures.hits, figures.misses), (1, 1));
     }
 
     #[test]

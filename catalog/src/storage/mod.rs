@@ -15,7 +15,7 @@ mod profile;
 mod registry;
 mod s3;
 
-pub use cache::DecodedCache;
+pub use cache::{CacheFigures, DecodedCache};
 pub use guard::{Checked, StorageGuard};
 pub use iceberg::{HeldFiles, TableStorage};
 pub use options::{S3Options, StorageOptions};

@@ -63,7 +63,7 @@ pub struct Tarn {
 }
 
 impl Tarn {
-    pub async fn open(server: &Server) -> Result<Tarn> {
+    pub async fn open(server: &Server, schema: &str) -> Result<Tarn> {
         let addresses = server.addresses();
         // psql keeps its output in a buffer when nobody sits there; stdbuf makes it speak line by line.
         let mut command = Command::new("stdbuf");
@@ -71,9 +71,9 @@ impl Tarn {
         command.args(["-h", &addresses.host, "-p", &addresses.port.to_string()]);
         let mut psql = Conversation::start(&mut command)?;
         let client = server.connect("tarn").await?;
-        psql.say("SET search_path = tpch;")?;
+        psql.say(&format!("SET search_path = {schema};"))?;
         psql.say("\\timing on")?;
-        client::run(&client, "SET search_path = tpch").await?;
+        client::run(&client, &format!("SET search_path = {schema}")).await?;
         Ok(Tarn { psql, client })
     }
 }

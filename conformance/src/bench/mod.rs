@@ -2,13 +2,17 @@
 //! queries of TPC-H against DuckDB and plain DataFusion, CREATE TABLE AS against DuckDB's COPY, and what the process
 //! itself costs (memory, start).
 //!
-//! `engines` holds the three engines behind one face, `agree` says when their results are equal, `process` measures
-//! the server process, `report` draws the page. A result that is not equal counts as failed and its time as nothing.
+//! `engines` holds the three engines behind one face, `agree` says when their results are equal, `tpcds`, `write`,
+//! `commits` and `planning` are suites of their own, `process` measures the server process, `report` draws the page. A result that is not equal counts as failed and its time as nothing.
 
 mod agree;
+mod commits;
 mod engines;
+mod planning;
 mod process;
 mod report;
+mod tpcds;
+mod write;
 
 use crate::server::{Launch, Server};
 use crate::shown::Progress;
@@ -28,12 +32,38 @@ pub struct Options {
     /// Runs of each query on each engine; the fastest counts
     #[arg(long, default_value_t = 3)]
     pub runs: u32,
-    /// Only these queries (1 to 22)
+    /// Only these queries (1 to 22, of TPC-DS 1 to 99)
     #[arg(long, value_delimiter = ',')]
     pub queries: Vec<u32>,
+    /// What is measured
+    #[arg(long, value_delimiter = ',', value_enum, default_values_t = [Suite::Tpch, Suite::Write, Suite::Commits, Suite::Planning])]
+    pub suites: Vec<Suite>,
+    /// TPC-DS scale factor
+    #[arg(long, default_value_t = 1.0)]
+    pub tpcds_scale: f64,
+    /// Data files of the table whose planning is measured
+    #[arg(long, default_value_t = 10_000)]
+    pub planning_files: u64,
+    /// Memory for the server's operators, as its setting takes it (1GiB); without it the server's own default
+    #[arg(long)]
+    pub memory: Option<String>,
     /// Where the generated files, the server's data and the report lie
     #[arg(long, default_value = "bench-data")]
     pub folder: PathBuf,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Suite {
+    /// The 22 queries of TPC-H on Iceberg tables
+    Tpch,
+    /// The 99 queries of TPC-DS on Iceberg tables
+    Tpcds,
+    /// CREATE TABLE AS, and MERGE of one row in a hundred
+    Write,
+    /// Commits per second of 64 sessions
+    Commits,
+    /// Choosing a few of very many files
+    Planning,
 }
 
 /// The large tables come in as many files, as they do in a lake; all three engines read the same ones.
@@ -44,26 +74,29 @@ const IDLE: Duration = Duration::from_secs(5);
 pub async fn run(options: &Options) -> Result<Tally> {
     std::fs::create_dir_all(&options.folder)?;
     let folder = options.folder.canonicalize()?;
-    let files = generate(&folder, options.scale).await?;
     let data_dir = folder.join("server");
     if data_dir.exists() {
         std::fs::remove_dir_all(&data_dir)?;
     }
     let mut report = Report::new(options.scale, options.runs);
-    let mut server = Launch::new(&data_dir)?.start()?;
-    crawl(&server, &files).await?;
-    measure_start(&mut server, &mut report).await?;
-
-    let mut tarn = Tarn::open(&server).await?;
-    let mut datafusion = DataFusion::open(&files).await?;
-    let mut duckdb = DuckDb::open(&files)?;
-    report.versions = format!("DuckDB {}, DataFusion {}", duckdb.version()?, datafusion::DATAFUSION_VERSION);
-    for (number, sql) in queries(&options.queries)? {
-        let measured = measure_query(options.runs, &sql, &mut tarn, &mut datafusion, &mut duckdb).await?;
-        println!("{}", report.add_query(number, measured));
+    let mut launch = Launch::new(&data_dir)?;
+    launch
+        .environment
+        .extend(options.memory.clone().map(|memory| ("TARN_LIMITS_MEMORY".to_string(), memory)));
+    let mut server = launch.start()?;
+    let wants = |suite| options.suites.contains(&suite);
+    if wants(Suite::Tpch) || wants(Suite::Write) {
+        measure_tpch(options, &folder, &mut server, &mut report).await?;
     }
-    let ctas = measure_ctas(options.runs, &folder, &mut tarn, &mut duckdb).await?;
-    println!("{}", report.set_ctas(ctas));
+    if wants(Suite::Tpcds) {
+        tpcds::measure(options, &folder, &server, &mut report).await?;
+    }
+    if wants(Suite::Commits) {
+        commits::measure(&server, &mut report).await?;
+    }
+    if wants(Suite::Planning) {
+        planning::measure(options, &server, &mut report).await?;
+    }
     report.peak_bytes = process::peak_bytes(server.process_id())?;
     server.terminate()?;
 
@@ -71,6 +104,34 @@ pub async fn run(options: &Options) -> Result<Tally> {
     println!("\n{page}");
     std::fs::write(folder.join("report.md"), &page)?;
     Ok(report.tally())
+}
+
+async fn measure_tpch(
+    options: &Options,
+    folder: &Path,
+    server: &mut Server,
+    report: &mut Report,
+) -> Result<()> {
+    let files = generate(folder, options.scale).await?;
+    let tables: Vec<&str> = TABLES.iter().map(|table| table.name()).collect();
+    load(server, &files, "tpch", &tables).await?;
+    measure_start(server, report).await?;
+    let mut tarn = Tarn::open(server, "tpch").await?;
+    let mut datafusion = DataFusion::open(&files).await?;
+    let mut duckdb = DuckDb::open(&files)?;
+    report.versions = format!("DuckDB {}, DataFusion {}", duckdb.version()?, datafusion::DATAFUSION_VERSION);
+    if options.suites.contains(&Suite::Tpch) {
+        for (number, sql) in queries("queries", 22, &options.queries)? {
+            let measured = measure_query(options.runs, &sql, &mut tarn, &mut datafusion, &mut duckdb).await?;
+            println!("{}", report.add_query(number, measured));
+        }
+    }
+    if options.suites.contains(&Suite::Write) {
+        let ctas = write::create_table(options.runs, folder, &mut tarn, &mut duckdb).await?;
+        println!("{}", report.set_ctas(ctas));
+        write::merge(&mut tarn, report).await?;
+    }
+    Ok(())
 }
 
 /// Writes the files once; a mark says that all of them are there. Gives their folder.
@@ -97,11 +158,18 @@ pub async fn generate(folder: &Path, scale: f64) -> Result<PathBuf> {
     Ok(files)
 }
 
-/// Makes the same files queryable in place, as a user would.
-async fn crawl(server: &Server, files: &Path) -> Result<()> {
+/// Makes Iceberg tables of the same files, as a user would.
+async fn load(server: &Server, files: &Path, schema: &str, tables: &[&str]) -> Result<()> {
     let client = server.connect("tarn").await?;
-    let sql = format!("CALL system.crawl(location => '{}', schema => 'tpch')", files.display());
-    client::run(&client, &sql).await.map_err(|failure| format!("{failure}\nin: {sql}"))?;
+    let mut steps = vec![
+        format!("CALL system.crawl(location => '{}', schema => '{schema}_files')", files.display()),
+        format!("CREATE SCHEMA {schema}"),
+    ];
+    let table = |name: &&str| format!("CREATE TABLE {schema}.{name} AS SELECT * FROM {schema}_files.{name}");
+    steps.extend(tables.iter().map(table));
+    for sql in steps {
+        client::run(&client, &sql).await.map_err(|failure| format!("{failure}\nin: {sql}"))?;
+    }
     Ok(())
 }
 
@@ -121,9 +189,10 @@ async fn measure_start(server: &mut Server, report: &mut Report) -> Result<()> {
     Ok(())
 }
 
-fn queries(wanted: &[u32]) -> Result<Vec<(u32, String)>> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("bench/queries");
-    let numbers = (1..=22).filter(|number| wanted.is_empty() || wanted.contains(number));
+/// The texts of a folder's queries, or of those that are wanted.
+fn queries(folder: &str, count: u32, wanted: &[u32]) -> Result<Vec<(u32, String)>> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("bench").join(folder);
+    let numbers = (1..=count).filter(|number| wanted.is_empty() || wanted.contains(number));
     let read = |number: u32| Ok((number, std::fs::read_to_string(folder.join(format!("q{number:02}.sql")))?));
     numbers.map(read).collect()
 }
@@ -147,24 +216,4 @@ async fn measure_query(
     }
     let [tarn, datafusion, duckdb] = fastest;
     Ok(Measured { tarn, datafusion: Some(datafusion), duckdb, rows: rows[0].len(), disagreement })
-}
-
-/// CREATE TABLE AS of lineitem into Iceberg against a COPY of the same rows into one Parquet file.
-async fn measure_ctas(runs: u32, folder: &Path, tarn: &mut Tarn, duckdb: &mut DuckDb) -> Result<Measured> {
-    let copied = folder.join("lineitem-copy.parquet");
-    let copy =
-        format!("COPY (SELECT * FROM lineitem) TO '{}' (FORMAT parquet, COMPRESSION zstd)", copied.display());
-    let (mut tarn_time, mut duckdb_time) = (Duration::MAX, Duration::MAX);
-    tarn.time("CREATE SCHEMA written").await?;
-    for _ in 0..runs {
-        tarn_time = tarn_time
-            .min(tarn.time("CREATE OR REPLACE TABLE written.lineitem AS SELECT * FROM lineitem").await?);
-        duckdb_time = duckdb_time.min(duckdb.time(&copy).await?);
-    }
-    let count = |table: &str| format!("SELECT count(*), sum(l_quantity), sum(l_extendedprice) FROM {table}");
-    let written = tarn.rows(&count("written.lineitem")).await?;
-    let read = duckdb.rows(&count(&format!("'{}'", copied.display()))).await?;
-    let disagreement = agree::difference("tarn", &written, "DuckDB", &read);
-    std::fs::remove_file(&copied)?;
-    Ok(Measured { tarn: tarn_time, datafusion: None, duckdb: duckdb_time, rows: written.len(), disagreement })
 }

@@ -24,12 +24,31 @@ impl Measured {
     }
 }
 
+/// One of our own tasks against another one.
+struct Task {
+    name: String,
+    took: Duration,
+    peer: String,
+    peer_took: Duration,
+    disagreement: Option<String>,
+}
+
+/// A figure that no peer has.
+struct Figure {
+    name: String,
+    value: String,
+    right: bool,
+}
+
 pub struct Report {
     scale: f64,
     runs: u32,
     pub versions: String,
     queries: Vec<(u32, Measured)>,
+    tpcds: Vec<(u32, Measured)>,
     ctas: Option<Measured>,
+    tasks: Vec<Task>,
+    figures: Vec<Figure>,
     pub start: Duration,
     pub idle_bytes: u64,
     pub peak_bytes: u64,
@@ -37,8 +56,42 @@ pub struct Report {
 
 impl Report {
     pub fn new(scale: f64, runs: u32) -> Report {
-        let (versions, queries, start) = (String::new(), Vec::new(), Duration::ZERO);
-        Report { scale, runs, versions, queries, ctas: None, start, idle_bytes: 0, peak_bytes: 0 }
+        Report {
+            scale,
+            runs,
+            versions: String::new(),
+            queries: Vec::new(),
+            tpcds: Vec::new(),
+            ctas: None,
+            tasks: Vec::new(),
+            figures: Vec::new(),
+            start: Duration::ZERO,
+            idle_bytes: 0,
+            peak_bytes: 0,
+        }
+    }
+
+    /// The tables below that of TPC-H.
+    fn others(&self, page: &mut String) {
+        if !self.tpcds.is_empty() {
+            page.push_str(
+                "\n| TPC-DS | rows | Tarn | | DuckDB | | Tarn / DuckDB |\n|---|--:|--:|--:|--:|--:|--:|\n",
+            );
+            for (number, measured) in &self.tpcds {
+                page.push_str(&format!("{}\n", line(&format!("DS{number}"), measured)));
+            }
+            let equal = self.tpcds.iter().filter(|(_, measured)| measured.disagreement.is_none());
+            let mean = geometric_mean(equal.map(|(_, measured)| measured.to_duckdb()));
+            page.push_str(&format!("| geometric mean | | | | | | {mean:.2} |\n"));
+        }
+        if !self.tasks.is_empty() {
+            page.push_str("\n| task | ms | against | ms | ratio |\n|---|--:|---|--:|--:|\n");
+            self.tasks.iter().for_each(|task| page.push_str(&format!("{}\n", task.line())));
+        }
+        if !self.figures.is_empty() {
+            page.push_str("\n| figure | |\n|---|--:|\n");
+            self.figures.iter().for_each(|figure| page.push_str(&format!("{}\n", figure.line())));
+        }
     }
 
     /// Takes a measurement and gives its line.
@@ -54,19 +107,49 @@ impl Report {
         line
     }
 
+    pub fn add_tpcds(&mut self, number: u32, measured: Measured) -> String {
+        let line = line(&format!("DS{number}"), &measured);
+        self.tpcds.push((number, measured));
+        line
+    }
+
+    pub fn add_task(
+        &mut self,
+        name: &str,
+        took: Duration,
+        peer: &str,
+        peer_took: Duration,
+        disagreement: Option<String>,
+    ) -> String {
+        let (name, peer) = (name.to_string(), peer.to_string());
+        let task = Task { name, took, peer, peer_took, disagreement };
+        let line = task.line();
+        self.tasks.push(task);
+        line
+    }
+
+    pub fn add_figure(&mut self, name: &str, value: String, right: bool) -> String {
+        let figure = Figure { name: name.to_string(), value, right };
+        let line = figure.line();
+        self.figures.push(figure);
+        line
+    }
+
     /// A task passes when all engines gave the same result.
     pub fn tally(&self) -> Tally {
         let mut tally = Tally::default();
-        let all = self.queries.iter().map(|(_, measured)| measured).chain(&self.ctas);
-        all.for_each(|measured| tally.add(measured.disagreement.is_none()));
+        let queries = self.queries.iter().chain(&self.tpcds).map(|(_, measured)| measured);
+        queries.chain(&self.ctas).for_each(|measured| tally.add(measured.disagreement.is_none()));
+        self.tasks.iter().for_each(|task| tally.add(task.disagreement.is_none()));
+        self.figures.iter().for_each(|figure| tally.add(figure.right));
         tally
     }
 
     pub fn page(&self) -> String {
         let mut page = format!(
             "# TPC-H at scale {}, the fastest of {} runs, in milliseconds\n\n\
-             Tarn through psql against plain DataFusion and DuckDB in their own process, on the same Parquet files in \
-             the same run, with equal results. {}.\n\n\
+             Tarn through psql on Iceberg tables made of the same Parquet files that plain DataFusion and DuckDB read \
+             in their own process, in the same run, with equal results. {}.\n\n\
              | task | rows | Tarn | DataFusion | DuckDB | Tarn / DataFusion | Tarn / DuckDB |\n\
              |---|--:|--:|--:|--:|--:|--:|\n",
             self.scale, self.runs, self.versions
@@ -87,12 +170,31 @@ impl Report {
             mebibytes(self.idle_bytes),
             mebibytes(self.peak_bytes)
         ));
-        for (number, measured) in &self.queries {
-            if let Some(disagreement) = &measured.disagreement {
-                page.push_str(&format!("\nQ{number} is NOT equal: {disagreement}\n"));
+        self.others(&mut page);
+        let named = |letters: &'static str| {
+            move |(number, measured): &(u32, Measured)| {
+                let disagreement = measured.disagreement.as_ref()?;
+                Some(format!("\n{letters}{number} is NOT equal: {disagreement}\n"))
             }
-        }
+        };
+        page.extend(self.queries.iter().filter_map(named("Q")));
+        page.extend(self.tpcds.iter().filter_map(named("DS")));
         page
+    }
+}
+
+impl Task {
+    fn line(&self) -> String {
+        let wrong = self.disagreement.as_ref().map_or(String::new(), |why| format!(" WRONG: {why}"));
+        let (took, peer) = (milliseconds(self.took), milliseconds(self.peer_took));
+        let ratio = took / peer;
+        format!("| {}{wrong} | {took:.1} | {} | {peer:.1} | {ratio:.2} |", self.name, self.peer)
+    }
+}
+
+impl Figure {
+    fn line(&self) -> String {
+        format!("| {}{} | {} |", self.name, if self.right { "" } else { " WRONG" }, self.value)
     }
 }
 

@@ -17,7 +17,7 @@ mod journal;
 mod mixed;
 #[cfg(test)]
 mod planted;
-mod rate;
+pub mod rate;
 mod run;
 
 pub use run::{Options, run};

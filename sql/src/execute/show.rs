@@ -47,6 +47,7 @@ fn comments(relation: &ResolvedRelation) -> HashMap<String, String> {
         ResolvedRelation::External { found: _, external } => define::docs(&external.schema),
         ResolvedRelation::View { view, .. } => view.columns.iter().filter_map(of_view).collect(),
         ResolvedRelation::Reading(_)
+        | ResolvedRelation::Rows { .. }
         | ResolvedRelation::Changes(_)
         | ResolvedRelation::System { .. }
         | ResolvedRelation::Files { .. } => HashMap::new(),

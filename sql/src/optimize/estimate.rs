@@ -17,6 +17,10 @@ use super::selectivity::narrow;
 pub(super) struct Facts {
     /// How many different values it has.
     pub distinct: f64,
+    /// How many it had before any filter. A join matches by this: rows that a filter took away match nothing.
+    pub origin: f64,
+    /// It was worked out by the query, an aggregate for example, so that no range of it is known.
+    pub computed: bool,
     pub lowest: Option<f64>,
     pub highest: Option<f64>,
     /// The part of its values that are NULL.
@@ -27,23 +31,30 @@ pub(super) struct Facts {
 #[derive(Debug, Clone)]
 pub(super) struct Estimate {
     pub rows: f64,
+    /// Rows before any filter.
+    pub before: f64,
     pub columns: Vec<Facts>,
 }
 
 impl Facts {
     fn unknown(rows: f64) -> Facts {
-        Facts { distinct: rows, lowest: None, highest: None, nulls: 0.0 }
+        Facts { distinct: rows, origin: rows, computed: false, lowest: None, highest: None, nulls: 0.0 }
     }
 }
 
 impl Estimate {
     fn unknown(rows: f64, columns: usize) -> Estimate {
-        Estimate { rows, columns: vec![Facts::unknown(rows); columns] }
+        Estimate { rows, before: rows, columns: vec![Facts::unknown(rows); columns] }
     }
 
     /// How many different values a column has.
     pub fn distinct(&self, schema: &DFSchema, column: &Column) -> f64 {
         self.facts(schema, column).map_or(self.rows, |facts| facts.distinct).max(1.0)
+    }
+
+    /// How many different values a column had before any filter.
+    pub fn origin(&self, schema: &DFSchema, column: &Column) -> f64 {
+        self.facts(schema, column).map_or(self.rows, |facts| facts.origin).max(1.0)
     }
 
     pub fn expression_distinct(&self, schema: &DFSchema, expression: &Expr) -> f64 {
@@ -75,7 +86,7 @@ pub(super) fn estimate(plan: &LogicalPlan) -> Option<Estimate> {
             let below = estimate(&projection.input)?;
             let schema = projection.input.schema();
             let columns = projection.expr.iter().map(|expression| computed(expression, &below, schema));
-            Some(Estimate { columns: columns.collect(), rows: below.rows })
+            Some(Estimate { columns: columns.collect(), ..below.clone() })
         }
         LogicalPlan::SubqueryAlias(alias) => estimate(&alias.input),
         LogicalPlan::Sort(sort) => {
@@ -129,7 +140,7 @@ fn table(scan: &TableScan) -> Option<Estimate> {
         None => (0..scan.source.schema().fields().len()).collect(),
     };
     let columns = positions.into_iter().map(|at| known(at).unwrap_or(Facts::unknown(rows))).collect();
-    let below = Estimate { rows: rows.max(1.0), columns };
+    let below = Estimate { rows: rows.max(1.0), before: rows.max(1.0), columns };
     let narrowed = narrow(below, &scan.projected_schema, scan.filters.iter());
     Some(match scan.fetch {
         Some(fetch) => narrowed.limited(fetch as f64),
@@ -141,7 +152,8 @@ fn facts(known: &ColumnStatistics, rows: f64) -> Facts {
     let nulls = known.null_count.get_value().map_or(0.0, |nulls| *nulls as f64 / rows.max(1.0)).min(1.0);
     let number = |value: &Precision<ScalarValue>| value.get_value().and_then(as_number);
     let distinct = known.distinct_count.get_value().map_or(rows, |distinct| *distinct as f64);
-    Facts { distinct, lowest: number(&known.min_value), highest: number(&known.max_value), nulls }
+    let (lowest, highest) = (number(&known.min_value), number(&known.max_value));
+    Facts { distinct, origin: distinct, computed: false, lowest, highest, nulls }
 }
 
 /// Where a value lies among the others of its type.
@@ -177,7 +189,7 @@ fn computed(expression: &Expr, below: &Estimate, schema: &DFSchema) -> Facts {
     match expression {
         Expr::Column(column) => below.facts(schema, column).unwrap_or(Facts::unknown(below.rows)),
         Expr::Alias(alias) => computed(&alias.expr, below, schema),
-        Expr::Literal(..) => Facts { distinct: 1.0, ..Facts::unknown(below.rows) },
+        Expr::Literal(..) => Facts { distinct: 1.0, origin: 1.0, ..Facts::unknown(below.rows) },
         other => Facts { distinct: below.expression_distinct(schema, other), ..Facts::unknown(below.rows) },
     }
 }
@@ -200,8 +212,8 @@ fn grouped(aggregate: &Aggregate, width: usize) -> Option<Estimate> {
         keys
     };
     let mut columns = keys;
-    columns.resize(width, Facts::unknown(rows));
-    Some(Estimate { rows, columns }.limited(rows))
+    columns.resize(width, Facts { computed: true, ..Facts::unknown(rows) });
+    Some(Estimate { rows, before: rows, columns }.limited(rows))
 }
 
 fn united(parts: Vec<Estimate>, width: usize) -> Estimate {
@@ -210,9 +222,10 @@ fn united(parts: Vec<Estimate>, width: usize) -> Estimate {
     for part in &parts {
         for (column, own) in columns.iter_mut().zip(&part.columns) {
             column.distinct = (column.distinct + own.distinct).min(rows);
+            column.origin = column.distinct;
         }
     }
-    Estimate { rows, columns }
+    Estimate { rows, before: rows, columns }
 }
 
 /// A join on its own, outside of a graph: an outer one, or one over which nothing may move.
@@ -251,5 +264,5 @@ fn joined(join: &Join) -> Option<Estimate> {
         _ => left.columns.into_iter().chain(right.columns).collect(),
     };
     columns.resize(join.schema.fields().len(), Facts { distinct: 2.0, ..Facts::unknown(rows) });
-    Some(Estimate { rows: f64::INFINITY, columns }.limited(rows))
+    Some(Estimate { rows: f64::INFINITY, before: rows, columns }.limited(rows))
 }

@@ -20,6 +20,8 @@ const COMPARE: f64 = 0.1;
 pub(super) struct Problem {
     /// Rows of each relation.
     rows: Vec<f64>,
+    /// Rows of each relation before any filter.
+    before: Vec<f64>,
     /// For each class of equal columns, its relations and how many values each column has.
     classes: Vec<Vec<(usize, f64)>>,
     predicates: Vec<Condition>,
@@ -56,7 +58,7 @@ impl Problem {
         let rows = graph.relations.iter().map(|relation| relation.estimate.rows).collect();
         let distinct = |owner: usize, column: &datafusion::common::Column| {
             let relation = &graph.relations[owner];
-            relation.estimate.distinct(relation.plan.schema(), column)
+            relation.estimate.origin(relation.plan.schema(), column)
         };
         let class = |class: &Vec<(usize, datafusion::common::Column)>| {
             class.iter().map(|(owner, column)| (*owner, distinct(*owner, column))).collect()
@@ -69,12 +71,14 @@ impl Problem {
         let attached = graph.attached.iter().map(|attached| {
             let mut kept: f64 = 1.0;
             for (outer, inner) in &attached.on {
-                let inner = attached.estimate.expression_distinct(attached.plan.schema(), inner);
+                let (schema, estimate) = (attached.plan.schema(), &attached.estimate);
+                let all = inner.try_as_col().map_or(1.0, |column| estimate.origin(schema, column));
+                let inner = estimate.expression_distinct(schema, inner);
                 let outer = match outer.try_as_col().and_then(|column| Some((graph.owner(column)?, column))) {
                     Some((owner, column)) => distinct(owner, column),
                     None => inner,
                 };
-                kept = kept.min((inner / outer.max(1.0)).min(1.0));
+                kept = kept.min((inner / outer.max(all).max(1.0)).min(1.0));
             }
             if attached.filter.is_some() {
                 kept *= 0.7;
@@ -84,7 +88,8 @@ impl Problem {
             AttachedNumbers { needs, rows: attached.estimate.rows, kept, hashed: !attached.on.is_empty() }
         });
         let (predicates, attached) = (predicates.collect(), attached.collect());
-        Problem { rows, classes: graph.classes.iter().map(class).collect(), predicates, attached }
+        let before = graph.relations.iter().map(|relation| relation.estimate.before).collect();
+        Problem { rows, before, classes: graph.classes.iter().map(class).collect(), predicates, attached }
     }
 
     fn members(&self) -> usize {
@@ -166,8 +171,8 @@ impl Problem {
                 own.map_or(1.0, |(_, distinct)| *distinct)
             };
             let product: f64 = classes.iter().map(distinct).product();
-            // A single column may have lost rows to a filter and still be matched as if it had not.
-            if classes.len() > 1 { product.min(self.rows[relation].max(1.0)) } else { product }
+            // Each column may have lost rows to a filter and is still matched as if it had not.
+            if classes.len() > 1 { product.min(self.before[relation].max(1.0)) } else { product }
         };
         of(left).max(of(right))
     }

@@ -10,6 +10,8 @@ use super::estimate::{Estimate, Facts, as_number};
 
 const EQUAL: f64 = 0.1;
 const COMPARED: f64 = 1.0 / 3.0;
+/// What is asked of an aggregate is seldom true of many groups.
+const OF_AGGREGATE: f64 = 0.1;
 const STARTS_WITH: f64 = 0.05;
 const CONTAINS: f64 = 0.1;
 const ANYTHING: f64 = 0.3;
@@ -136,8 +138,10 @@ fn compared(left: &Expr, op: Operator, right: &Expr, schema: &DFSchema, rows: &E
             (None, None) => EQUAL,
         },
         Operator::NotEq => 1.0 - compared(left, Operator::Eq, right, schema, rows),
-        Operator::Lt | Operator::LtEq => below(facts, constant(right)).unwrap_or(COMPARED),
-        Operator::Gt | Operator::GtEq => below(facts, constant(right)).map_or(COMPARED, |part| 1.0 - part),
+        Operator::Lt | Operator::LtEq => below(facts, constant(right), false).unwrap_or(COMPARED),
+        Operator::Gt | Operator::GtEq => {
+            below(facts, constant(right), true).map_or(COMPARED, |part| 1.0 - part)
+        }
         Operator::LikeMatch | Operator::ILikeMatch => CONTAINS,
         _ => ANYTHING,
     }
@@ -151,9 +155,13 @@ fn equal(facts: Option<Facts>, value: Option<f64>, distinct: f64) -> f64 {
     if outside { LEAST } else { 1.0 / distinct.max(1.0) }
 }
 
-/// The part of a column's range that lies below a value.
-fn below(facts: Option<Facts>, value: Option<f64>) -> Option<f64> {
-    let (facts, value) = (facts?, value?);
+/// The part of a column's range that lies below a value; `above` says which part is asked for.
+fn below(facts: Option<Facts>, value: Option<f64>, above: bool) -> Option<f64> {
+    let facts = facts?;
+    if facts.computed {
+        return Some(if above { 1.0 - OF_AGGREGATE } else { OF_AGGREGATE });
+    }
+    let value = value?;
     let (lowest, highest) = (facts.lowest?, facts.highest?);
     if highest <= lowest {
         return None;

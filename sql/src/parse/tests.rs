@@ -118,13 +118,11 @@ fn trap_t13_clauses_that_nobody_consumes_are_named() {
         ("CREATE TABLE t (a int, UNIQUE (a))", "0A000 @24: table constraint UNIQUE is not supported"),
         ("CREATE TABLE t (a int) TABLESPACE x", "0A000 @24: clause TABLESPACE here is not supported"),
         ("CREATE TEMP TABLE t (a int)", "0A000 @8: CREATE TEMP is not supported"),
-        ("INSERT INTO t VALUES (1) ON CONFLICT DO NOTHING", "0A000 @26: INSERT … ON is not supported"),
-        ("INSERT INTO t VALUES (1) RETURNING a", "0A000 @26: INSERT … RETURNING is not supported"),
-        ("UPDATE t SET a = 1", "0A000 @1: UPDATE is not supported"),
-        ("DELETE FROM t", "0A000 @1: DELETE is not supported"),
-        ("MERGE INTO t USING s ON true WHEN MATCHED THEN DELETE", "0A000 @1: MERGE is not supported"),
+        (
+            "INSERT INTO t VALUES (1) ON CONFLICT DO NOTHING",
+            "0A000 @38: ON CONFLICT without key columns is not supported",
+        ),
         ("COPY t TO '/etc/x.csv'", "0A000 @1: COPY is not supported"),
-        ("ALTER TABLE t ADD COLUMN b int", "0A000 @15: ALTER TABLE … ADD COLUMN is not supported"),
         ("GRANT SELECT (a) ON t TO bob", "0A000 @14: a grant on columns is not supported"),
     ]);
 }

@@ -150,7 +150,7 @@ mod tests {
         );
         check(
             "SELECT (SELECT 1 FROM \"t$files\" FOR SYSTEM_TIME AS OF TIMESTAMP '2026-01-01'), 2 FROM t, u",
-            &["t", "u", "\"t$files\" time TIMESTAMP '2026-01-01'"],
+            &["\"t$files\" time TIMESTAMP '2026-01-01'", "t", "u"],
         );
         check("SELECT 'FOR VERSION AS OF 1', substring('x' FROM 1 FOR 2) FROM t", &["t"]);
     }

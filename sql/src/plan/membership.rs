@@ -73,7 +73,7 @@ fn is_membership(expression: &Expr) -> bool {
 /// Spells out the memberships of a condition; `lenient` where NULL and false come to the same.
 fn spell_out(expression: Expr, schema: &DFSchema, lenient: bool) -> Result<Transformed<Expr>> {
     match expression {
-        Expr::InSubquery(membership) if !(lenient && !membership.negated) => three_valued(membership, schema),
+        Expr::InSubquery(membership) if !lenient || membership.negated => three_valued(membership, schema),
         Expr::BinaryExpr(BinaryExpr { left, op: op @ (Operator::And | Operator::Or), right }) if lenient => {
             let left = spell_out(*left, schema, true)?;
             let right = spell_out(*right, schema, true)?;

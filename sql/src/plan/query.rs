@@ -146,15 +146,16 @@ pub(crate) async fn provider(
 ) -> Result<Arc<dyn TableProvider>> {
     let storage = context.catalog().storage();
     match relation {
-        ResolvedRelation::Table { found: _, state } => {
-            Ok(Arc::new(IcebergTable::new(state.clone(), Arc::clone(storage))?))
-        }
-        ResolvedRelation::Reading(reading) => {
+        ResolvedRelation::Reading(reading) if reading.about.is_some() => {
             let state = moment::state_at(&reading.version, &reading.at, context)?;
-            if let Some(about) = reading.about {
-                return metadata_table(about, state, Arc::clone(storage));
-            }
-            Ok(Arc::new(IcebergTable::new(state, Arc::clone(storage))?))
+            let missing = || Error::internal("a metadata table is about nothing");
+            metadata_table(reading.about.ok_or_else(missing)?, state, Arc::clone(storage))
+        }
+        ResolvedRelation::Table { .. } | ResolvedRelation::Reading(_) => {
+            Ok(Arc::new(iceberg_table(relation, context)?))
+        }
+        ResolvedRelation::Rows { relation, columns } => {
+            Ok(Arc::new(iceberg_table(relation, context)?.with_hidden(columns)?))
         }
         ResolvedRelation::Changes(reading) => changes::provider(reading, context).await,
         ResolvedRelation::External { found: _, external } => {
@@ -171,6 +172,16 @@ pub(crate) async fn provider(
             files::read_files(*function, arguments, principal, storage, &context.state).await
         }
     }
+}
+
+/// A table in the state that the query reads.
+fn iceberg_table(relation: &ResolvedRelation, context: &Context) -> Result<IcebergTable> {
+    let state = match relation {
+        ResolvedRelation::Table { found: _, state } => state.clone(),
+        ResolvedRelation::Reading(reading) => moment::state_at(&reading.version, &reading.at, context)?,
+        _ => return Err(Error::internal("only a table has hidden columns")),
+    };
+    IcebergTable::new(state, Arc::clone(context.catalog().storage()))
 }
 
 /// A view's query, under the names and with the number of columns it was defined with.

@@ -344,7 +344,7 @@ mod tests {
         check(vec![], "needs the argument \"snapshot_id\"");
         check(vec![given(None, "x")], "must be a whole number");
         check(vec![given(None, "1"), given(Some("snapshot_id"), "2")], "given twice");
-        check(vec![given(None, "1"), given(Some("kepe"), "2d")], "Did you mean \"keep\"?");
+        check(vec![given(None, "1"), given(Some("kepe"), "2d")], "p has no argument \"kepe\"");
         check(vec![given(None, "1"), given(Some("keep"), "2 moons")], "a duration");
         check(vec![given(None, "1"); 5], "takes 4 arguments");
     }

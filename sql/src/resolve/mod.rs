@@ -10,6 +10,7 @@ mod procedure;
 mod query;
 mod reading;
 mod reads;
+mod rows;
 mod target;
 
 use tarn_catalog::LAKE;

@@ -16,6 +16,7 @@ use tarn_catalog::object::{ExternalTable, RelationKind, View};
 use super::changes::{ChangesReading, take_calls};
 use super::names::{Found, Named, Scope};
 use super::reading::{TableReading, look_up, read, read_at, take_travellers};
+use super::rows::show_hidden;
 use crate::error::{Error, Result};
 use crate::files::ReadFunction;
 use crate::parse::{arguments_of, fold_name, parse_query};
@@ -45,6 +46,11 @@ pub(crate) enum ResolvedRelation {
     },
     /// A state of a table that planning finds.
     Reading(Box<TableReading>),
+    /// One of the two with some of its hidden columns.
+    Rows {
+        relation: Box<ResolvedRelation>,
+        columns: Vec<&'static str>,
+    },
     /// What became of a table's rows between two snapshots.
     Changes(Box<ChangesReading>),
     External {
@@ -114,6 +120,7 @@ fn resolve_rest<'a>(
             let named = named.map_err(|error| Error { location: place_of(&query, &reference), ..error })?;
             relations.insert(reference, read(named, scope, depth).await?);
         }
+        show_hidden(&mut query, &mut relations)?;
         Ok(ResolvedQuery { query, relations })
     })
 }

@@ -25,23 +25,26 @@ fn collect(action: &Action, tables: &mut Vec<(RelationId, Reading)>) {
 }
 
 fn of_query(query: &ResolvedQuery, tables: &mut Vec<(RelationId, Reading)>) {
-    for relation in query.relations.values() {
-        match relation {
-            ResolvedRelation::Table { found, state } => {
-                let current = state.snapshot_id == state.version.metadata.current_snapshot_id();
-                let reading = if current { Reading::Current } else { Reading::Other };
-                tables.push((found.relation.id, reading));
-            }
-            ResolvedRelation::Reading(reading) => tables.push((reading.found.relation.id, Reading::Other)),
-            ResolvedRelation::Changes(changes) => {
-                let reading = if changes.to.is_none() { Reading::Current } else { Reading::Other };
-                tables.push((changes.found.relation.id, reading));
-            }
-            ResolvedRelation::View { query, .. } => of_query(query, tables),
-            // Files are nobody's to lock, and what the catalog says is as of the transaction's beginning.
-            ResolvedRelation::External { .. }
-            | ResolvedRelation::System { .. }
-            | ResolvedRelation::Files { .. } => {}
+    query.relations.values().for_each(|relation| of_relation(relation, tables));
+}
+
+fn of_relation(relation: &ResolvedRelation, tables: &mut Vec<(RelationId, Reading)>) {
+    match relation {
+        ResolvedRelation::Table { found, state } => {
+            let current = state.snapshot_id == state.version.metadata.current_snapshot_id();
+            let reading = if current { Reading::Current } else { Reading::Other };
+            tables.push((found.relation.id, reading));
         }
+        ResolvedRelation::Reading(reading) => tables.push((reading.found.relation.id, Reading::Other)),
+        ResolvedRelation::Changes(changes) => {
+            let reading = if changes.to.is_none() { Reading::Current } else { Reading::Other };
+            tables.push((changes.found.relation.id, reading));
+        }
+        ResolvedRelation::Rows { relation, columns: _ } => of_relation(relation, tables),
+        ResolvedRelation::View { query, .. } => of_query(query, tables),
+        // Files are nobody's to lock, and what the catalog says is as of the transaction's beginning.
+        ResolvedRelation::External { .. }
+        | ResolvedRelation::System { .. }
+        | ResolvedRelation::Files { .. } => {}
     }
 }

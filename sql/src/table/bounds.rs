@@ -5,7 +5,9 @@
 use arrow::datatypes::{DataType, TimeUnit};
 use chrono::{Months, NaiveDate};
 use datafusion::common::ScalarValue;
-use iceberg::spec::{DataFile, Literal, PartitionSpec, PrimitiveLiteral, PrimitiveType, Transform, Type};
+use iceberg::spec::{
+    DataFile, Datum, Literal, PartitionSpec, PrimitiveLiteral, PrimitiveType, Struct, Transform, Type,
+};
 
 /// The values a column can have in one file, both ends included; an end that is `None` is not known.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -20,7 +22,7 @@ impl ValueRange {
     }
 
     /// The values in both ranges.
-    fn intersect(self, other: ValueRange) -> ValueRange {
+    pub fn intersect(self, other: ValueRange) -> ValueRange {
         let later = |a: ScalarValue, b: ScalarValue| if a >= b { a } else { b };
         let earlier = |a: ScalarValue, b: ScalarValue| if a <= b { a } else { b };
         ValueRange {
@@ -48,8 +50,13 @@ pub(crate) struct BoundColumn {
 impl BoundColumn {
     /// The values of the column in a file, from its bounds and from its partition under `spec`.
     pub fn range(&self, file: &DataFile, spec: &PartitionSpec) -> ValueRange {
-        let mut range = self.bounds(file);
-        for (field, value) in spec.fields().iter().zip(file.partition().iter()) {
+        self.bounds(file).intersect(self.ranges_of_partition(file.partition(), spec))
+    }
+
+    /// The values of the column in a partition.
+    pub fn ranges_of_partition(&self, partition: &Struct, spec: &PartitionSpec) -> ValueRange {
+        let mut range = ValueRange::default();
+        for (field, value) in spec.fields().iter().zip(partition.iter()) {
             if field.source_id == self.id
                 && let Some(Literal::Primitive(value)) = value
                 && let Some(values) = self.partition_range(field.transform, value)
@@ -65,11 +72,16 @@ impl BoundColumn {
         if self.may_hold_nan(file) {
             return ValueRange::default();
         }
-        let bound = |datum: &iceberg::spec::Datum| self.scalar(datum.literal());
+        let bound = |datum: Option<&Datum>, lower| self.bound(datum?.literal(), lower);
         ValueRange {
-            lower: file.lower_bounds().get(&self.id).and_then(bound).map(|bound| signed_zero(bound, true)),
-            upper: file.upper_bounds().get(&self.id).and_then(bound).map(|bound| signed_zero(bound, false)),
+            lower: bound(file.lower_bounds().get(&self.id), true),
+            upper: bound(file.upper_bounds().get(&self.id), false),
         }
+    }
+
+    /// A lower or upper bound as the column's type of today.
+    pub fn bound(&self, value: &PrimitiveLiteral, lower: bool) -> Option<ScalarValue> {
+        self.scalar(value).map(|bound| signed_zero(bound, lower))
     }
 
     /// Iceberg's bounds leave NaN out; SQL sorts it after every number (and before, with its sign bit set).
@@ -96,6 +108,13 @@ impl BoundColumn {
             (DataType::Time64(TimeUnit::Microsecond), Value::Long(value)) => {
                 ScalarValue::Time64Microsecond(Some(*value))
             }
+            // A date that became a timestamp.
+            (DataType::Timestamp(TimeUnit::Microsecond, None), Value::Int(day)) => {
+                ScalarValue::TimestampMicrosecond(Some(micros_of_day((*day).into())?), None)
+            }
+            (DataType::Timestamp(TimeUnit::Nanosecond, None), Value::Int(day)) => {
+                ScalarValue::TimestampNanosecond(Some(micros_of_day((*day).into())?.checked_mul(1000)?), None)
+            }
             (DataType::Timestamp(TimeUnit::Microsecond, zone), Value::Long(value)) => {
                 ScalarValue::TimestampMicrosecond(Some(*value), zone.clone())
             }
@@ -119,7 +138,7 @@ impl BoundColumn {
     }
 
     /// The source values that a partition value stands for; `None` when it says nothing about order.
-    fn partition_range(&self, transform: Transform, value: &PrimitiveLiteral) -> Option<ValueRange> {
+    pub fn partition_range(&self, transform: Transform, value: &PrimitiveLiteral) -> Option<ValueRange> {
         match (transform, value) {
             // Zeros of both signs may share a partition elsewhere, and NaN has no place in an order.
             (Transform::Identity, PrimitiveLiteral::Float(_) | PrimitiveLiteral::Double(_)) => None,
@@ -248,7 +267,7 @@ fn after_prefix(prefix: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use iceberg::spec::{DataContentType, DataFileBuilder, DataFileFormat, Datum};
+    use iceberg::spec::{DataContentType, DataFileBuilder, DataFileFormat};
 
     use super::*;
 

@@ -2,7 +2,7 @@
 //! know a statement, a role or the catalog's store.
 //!
 //! ```text
-//! read:   scan -> bounds, prune (which files) -> statistics (what is promised) -> source -> morsel (deletes)
+//! read:   scan -> choose (which files; bounds, prune) -> statistics (what is promised) -> source -> morsel (deletes)
 //!           -> footer (cached, under names of today) -> evolve (types of today) -> stage (hidden columns)
 //! joins:  relation (what is known of a whole table)
 //! write:  writer -> conform (types, NOT NULL) -> partition (split) -> fanout (files) -> data_file -> row_group
@@ -10,6 +10,7 @@
 //! ```
 mod access;
 mod bounds;
+mod choose;
 mod conform;
 mod data_file;
 mod equality;
@@ -20,6 +21,7 @@ pub mod hidden;
 mod literal;
 mod morsel;
 mod naming;
+mod order;
 mod partition;
 mod progress;
 mod properties;

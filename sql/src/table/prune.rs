@@ -12,7 +12,9 @@ use datafusion::common::pruning::PruningStatistics;
 use datafusion::common::{Column, ScalarValue};
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_optimizer::pruning::PruningPredicate;
-use iceberg::spec::{DataFile, Literal, PartitionSpecRef, PrimitiveLiteral, Transform};
+use iceberg::spec::{
+    DataFile, Literal, PartitionSpec, PartitionSpecRef, PrimitiveLiteral, Struct, Transform,
+};
 use iceberg::transform::create_transform_function;
 use tarn_catalog::iceberg::LiveFile;
 
@@ -113,15 +115,15 @@ impl PruningStatistics for FileStatistics<'_> {
 }
 
 /// The values that a predicate compares a column with, in order.
-struct WantedValues {
+pub(super) struct WantedValues {
     sorted: Vec<ScalarValue>,
 }
 
 /// The buckets that some wanted value falls into, by the number of buckets; `None` when they cannot be computed.
-type Buckets = HashMap<u32, Option<HashSet<i32>>>;
+pub(super) type Buckets = HashMap<u32, Option<HashSet<i32>>>;
 
 impl WantedValues {
-    fn new(column: &BoundColumn, values: &HashSet<ScalarValue>) -> Option<WantedValues> {
+    pub fn new(column: &BoundColumn, values: &HashSet<ScalarValue>) -> Option<WantedValues> {
         let comparable = |value: &ScalarValue| value.data_type() == column.arrow && !value.is_null();
         if !values.iter().all(comparable) {
             return None;
@@ -131,21 +133,27 @@ impl WantedValues {
         Some(WantedValues { sorted })
     }
 
-    /// False when the file has none of the values, true when it has nothing else, `None` when neither is known.
     fn contained(&self, column: &BoundColumn, file: &SpecifiedFile, buckets: &mut Buckets) -> Option<bool> {
-        let range = column.range(file.file(), &file.spec);
-        if !self.any_within(&range) || !self.any_in_bucket(column, file, buckets) {
+        let (partition, nulls) = (file.file().partition(), file.file().null_value_counts());
+        if !self.any_in_bucket(column, partition, &file.spec, buckets) {
+            return Some(false);
+        }
+        self.contained_in(&column.range(file.file(), &file.spec), nulls.get(&column.id).copied())
+    }
+
+    /// False when the range has none of the values, true when it has nothing else, `None` when neither is known.
+    pub fn contained_in(&self, range: &ValueRange, nulls: Option<u64>) -> Option<bool> {
+        if !self.any_within(range) {
             return Some(false);
         }
         let only = range.lower.is_some() && range.lower == range.upper;
-        let nulls = file.file().null_value_counts().get(&column.id).copied();
         // A range of one value may be a truncated text, which stands for longer ones too.
         let exact = !matches!(range.lower, Some(ScalarValue::Utf8(_) | ScalarValue::Utf8View(_)))
             && !matches!(range.lower, Some(ScalarValue::Binary(_) | ScalarValue::BinaryView(_)));
         (only && exact && nulls == Some(0)).then_some(true)
     }
 
-    fn any_within(&self, range: &ValueRange) -> bool {
+    pub fn any_within(&self, range: &ValueRange) -> bool {
         let first = match &range.lower {
             Some(lower) => self.sorted.partition_point(|value| value < lower),
             None => 0,
@@ -157,14 +165,20 @@ impl WantedValues {
         }
     }
 
-    fn any_in_bucket(&self, column: &BoundColumn, file: &SpecifiedFile, buckets: &mut Buckets) -> bool {
-        let fields = file.spec.fields().iter().zip(file.file().partition().iter());
+    /// Whether a partition may hold one of the values, as far as its buckets tell.
+    pub fn any_in_bucket(
+        &self,
+        column: &BoundColumn,
+        partition: &Struct,
+        spec: &PartitionSpec,
+        buckets: &mut Buckets,
+    ) -> bool {
+        let fields = spec.fields().iter().zip(partition.iter());
         for (field, value) in fields.filter(|(field, _)| field.source_id == column.id) {
             let Transform::Bucket(count) = field.transform else {
                 continue;
             };
-            let wanted = buckets.entry(count).or_insert_with(|| self.buckets(count));
-            let Some(wanted) = wanted else {
+            let Some(wanted) = self.buckets(count, buckets) else {
                 continue;
             };
             match value {
@@ -179,7 +193,12 @@ impl WantedValues {
         true
     }
 
-    fn buckets(&self, count: u32) -> Option<HashSet<i32>> {
+    /// The buckets that the values fall into; nothing when they cannot be computed.
+    pub fn buckets<'b>(&self, count: u32, known: &'b mut Buckets) -> Option<&'b HashSet<i32>> {
+        known.entry(count).or_insert_with(|| self.hashed(count)).as_ref()
+    }
+
+    fn hashed(&self, count: u32) -> Option<HashSet<i32>> {
         let function = create_transform_function(&Transform::Bucket(count)).ok()?;
         let values = ScalarValue::iter_to_array(self.sorted.iter().cloned()).ok()?;
         let buckets = function.transform(values).ok()?;

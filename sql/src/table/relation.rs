@@ -13,7 +13,7 @@ use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::common::{ColumnStatistics, ScalarValue, Statistics};
 use datafusion::datasource::source_as_provider;
 use datafusion::logical_expr::LogicalPlan;
-use iceberg::spec::{DataFile, PrimitiveType};
+use iceberg::spec::{DataFile, PrimitiveType, TableMetadata};
 use tarn_catalog::iceberg::{LiveFile, TableState, snapshot_files};
 use tarn_catalog::storage::Storage;
 
@@ -61,10 +61,29 @@ pub(crate) async fn relation_statistics(
         return Ok(Some(known.0.clone()));
     }
     let files = snapshot_files(storage, metadata, snapshot).await?.data;
-    let statistics = summary(&files, schema, columns);
+    let mut statistics = summary(&files, schema, columns);
+    for (field, slot) in schema.fields().iter().zip(&mut statistics.column_statistics) {
+        if let Some(counted) =
+            columns.get(field.name()).and_then(|column| counted_values(metadata, snapshot, column.id))
+        {
+            slot.distinct_count = inexact(counted);
+        }
+    }
     let bytes = schema.fields().len() * size_of::<ColumnStatistics>() * 2;
     storage.decoded().insert(key, Arc::new(Known(statistics.clone())), bytes);
     Ok(Some(statistics))
+}
+
+/// What ANALYZE, ours or another engine's, has counted in this snapshot or, failing that, in the latest one before.
+fn counted_values(metadata: &TableMetadata, snapshot: i64, column: i32) -> Option<u64> {
+    let sequence = |id: i64| metadata.snapshot_by_id(id).map(|snapshot| snapshot.sequence_number());
+    let read = sequence(snapshot)?;
+    let earlier = metadata.statistics_iter().filter_map(|file| {
+        let blob = file.blob_metadata.iter().find(|blob| blob.fields == [column])?;
+        let counted: u64 = blob.properties.get("ndv")?.parse().ok()?;
+        Some((sequence(file.snapshot_id).filter(|sequence| *sequence <= read)?, counted))
+    });
+    earlier.max().map(|(_, counted)| counted)
 }
 
 fn summary(files: &[LiveFile], schema: &SchemaRef, columns: &HashMap<String, BoundColumn>) -> Statistics {

@@ -18,13 +18,12 @@ use datafusion::common::{DFSchema, DataFusionError, ScalarValue, Statistics};
 use datafusion::datasource::TableType;
 use datafusion::datasource::listing::PartitionedFile;
 use datafusion::datasource::memory::DataSourceExec;
-use datafusion::datasource::physical_plan::{
-    FileGroup, FileScanConfigBuilder, ParquetFileReaderFactory, ParquetSource,
-};
+use datafusion::datasource::physical_plan::{FileScanConfigBuilder, ParquetFileReaderFactory, ParquetSource};
 use datafusion::datasource::table_schema::TableSchema;
 use datafusion::execution::object_store::ObjectStoreUrl;
 use datafusion::logical_expr::dml::InsertOp;
 use datafusion::logical_expr::{Cast, Expr, TableProviderFilterPushDown};
+use datafusion::physical_optimizer::pruning::PruningPredicate;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::empty::EmptyExec;
 use iceberg::spec::{
@@ -34,17 +33,21 @@ use iceberg::spec::{
 use object_store::{ObjectMeta, ObjectStore};
 use parquet::arrow::PARQUET_FIELD_ID_META_KEY;
 use roaring::RoaringTreemap;
-use tarn_catalog::iceberg::{DeleteIndex, FileDeletes, LiveFile, SnapshotFiles, TableState, snapshot_files};
+use tarn_catalog::iceberg::{
+    DeleteIndex, FileDeletes, LiveFile, SnapshotManifests, TableState, snapshot_manifests,
+};
 use tarn_catalog::storage::Storage;
 
 use super::bounds::{BoundColumn, primitive};
+use super::choose::{Choice, pruning};
 use super::equality::EqualityDeletes;
 use super::evolve::{Defaults, Evolution};
 use super::footer::{FooterCachingReaders, TableFile};
 use super::hidden::{self, Hidden};
 use super::morsel::foreign_file;
 use super::naming::{FieldNames, name_of_foreign};
-use super::prune::{SpecifiedFile, may_match};
+use super::order::{Groups, group};
+use super::prune::SpecifiedFile;
 use super::relation::relation_statistics;
 use super::schema::{arrow_schema, arrow_type, scan_schema};
 use super::source::{TableScan, TableSource};
@@ -71,7 +74,7 @@ pub struct IcebergTable {
     bounded: HashMap<String, BoundColumn>,
     names: Arc<FieldNames>,
     defaults: Defaults,
-    hidden: bool,
+    hidden: Vec<Hidden>,
     /// The only data files that are read, by URL.
     only: Option<HashSet<String>>,
     /// Rows that are left out in addition to the deleted ones.
@@ -97,7 +100,7 @@ impl IcebergTable {
         let bounded = bounded.collect();
         let names = Arc::new(FieldNames::new(&state.version.metadata, iceberg)?);
         let defaults = defaults(iceberg)?;
-        let (hidden, only, without) = (false, None, BTreeMap::new());
+        let (hidden, only, without) = (Vec::new(), None, BTreeMap::new());
         Ok(IcebergTable {
             state,
             storage,
@@ -133,17 +136,21 @@ impl IcebergTable {
     /// # Errors
     ///
     /// 0A000 when the table has a column of its own with such a name.
-    pub fn with_row_columns(mut self) -> Result<IcebergTable> {
-        if let Some(taken) = hidden::NAMES.iter().find(|name| self.plain.index_of(name).is_ok()) {
+    pub fn with_row_columns(self) -> Result<IcebergTable> {
+        self.with_hidden(&hidden::NAMES)
+    }
+
+    /// The same table with these of the hidden columns after its own.
+    pub fn with_hidden(mut self, names: &[&str]) -> Result<IcebergTable> {
+        if let Some(taken) = names.iter().find(|name| self.plain.index_of(name).is_ok()) {
             let text = format!("column \"{taken}\" has the name of a column that every row has by itself");
             return Err(Error::new(SqlState::FEATURE_NOT_SUPPORTED, text)
                 .with_hint("Rename the column with ALTER TABLE … RENAME COLUMN."));
         }
-        let own = self.schema.fields().iter().cloned();
-        let fields: Vec<FieldRef> =
-            own.chain(Hidden::ALL.into_iter().map(|hidden| FieldRef::new(hidden.field()))).collect();
-        self.schema = Arc::new(Schema::new(fields));
-        self.hidden = true;
+        self.hidden = names.iter().filter_map(|name| Hidden::of_name(name)).collect();
+        let own = self.schema.fields().iter().take(self.ids.len()).cloned();
+        let hidden = self.hidden.iter().map(|hidden| FieldRef::new(hidden.field()));
+        self.schema = Arc::new(Schema::new(own.chain(hidden).collect::<Vec<FieldRef>>()));
         Ok(self)
     }
 
@@ -166,8 +173,8 @@ impl IcebergTable {
 
     /// The URLs of the data files that may hold a row for which all filters are true.
     pub async fn files_matching(&self, state: &dyn Session, filters: &[Expr]) -> Result<Vec<String>> {
-        let (mut files, _) = self.files().await?;
-        self.prune(state, filters, &mut files).map_err(crate::plan::engine_error)?;
+        let predicates = self.predicates(state, filters).map_err(crate::plan::engine_error)?;
+        let (files, _) = self.files(predicates, &[]).await?;
         Ok(files.iter().map(|file| file.file().file_path().to_owned()).collect())
     }
 
@@ -175,16 +182,28 @@ impl IcebergTable {
         &self.state.version.metadata
     }
 
-    /// The data files of the state's snapshot, and what deletes rows of them.
-    async fn files(&self) -> Result<(Vec<SpecifiedFile>, DeleteIndex)> {
+    /// The data files of the state's snapshot in which the filters may be true for some row, and what deletes rows of
+    /// them.
+    async fn files(
+        &self,
+        predicates: Vec<PruningPredicate>,
+        wanted: &[WantedColumn],
+    ) -> Result<(Vec<SpecifiedFile>, Arc<DeleteIndex>)> {
         let Some(snapshot) = self.state.snapshot_id else {
-            return Ok((Vec::new(), DeleteIndex::default()));
+            return Ok((Vec::new(), Arc::default()));
         };
-        let SnapshotFiles { data, deletes } =
-            snapshot_files(&self.storage, self.metadata(), snapshot).await?;
-        let wanted =
-            |live: &LiveFile| self.only.as_ref().is_none_or(|only| only.contains(live.file.file_path()));
-        let files = data.into_iter().filter(wanted).map(|live| self.specified(live));
+        let SnapshotManifests { data, deletes } =
+            snapshot_manifests(&self.storage, self.metadata(), snapshot).await?;
+        let choice = Choice {
+            storage: &self.storage,
+            metadata: self.metadata(),
+            columns: &self.state.schema,
+            bounded: &self.bounded,
+            predicates,
+            only: self.only.as_ref(),
+            described: wanted.iter().map(|column| column.id).collect(),
+        };
+        let files = choice.files(data).await?.into_iter().map(|live| self.specified(live));
         Ok((files.collect::<Result<_>>()?, deletes))
     }
 
@@ -199,31 +218,25 @@ impl IcebergTable {
         Ok(SpecifiedFile { live, spec })
     }
 
-    /// Leaves out the files in which one of `filters` is true for no row. A filter that only a later operator can
-    /// evaluate, a subquery for example, leaves every file in.
-    fn prune(
-        &self,
-        state: &dyn Session,
-        filters: &[Expr],
-        files: &mut Vec<SpecifiedFile>,
-    ) -> EngineResult<()> {
+    /// The filters as far as they can leave files out. One that only a later operator can evaluate, a subquery for
+    /// example, leaves every file in.
+    fn predicates(&self, state: &dyn Session, filters: &[Expr]) -> EngineResult<Vec<PruningPredicate>> {
         let schema = DFSchema::try_from(Arc::clone(&self.plain))?;
+        let mut predicates = Vec::new();
         for filter in filters {
-            let Ok(predicate) = state.create_physical_expr(without_views(filter.clone())?, &schema) else {
-                continue;
-            };
-            let mut kept = may_match(&predicate, &self.plain, &self.bounded, files).into_iter();
-            files.retain(|_| kept.next().unwrap_or(true));
+            predicates.extend(state.create_physical_expr(without_views(filter.clone())?, &schema).ok());
         }
-        Ok(())
+        Ok(pruning(predicates, &self.plain))
+    }
+
+    /// The places of the columns that a query reads.
+    fn read_columns(&self, projection: Option<&Vec<usize>>) -> Vec<usize> {
+        projection.cloned().unwrap_or_else(|| (0..self.ids.len()).collect())
     }
 
     /// The columns a query reads, for their statistics.
     fn wanted(&self, projection: Option<&Vec<usize>>) -> Vec<WantedColumn> {
-        let positions: Vec<usize> = match projection {
-            Some(positions) => positions.clone(),
-            None => (0..self.ids.len()).collect(),
-        };
+        let positions = self.read_columns(projection);
         let column = |position: usize| {
             let field = self.schema.fields().get(position)?;
             let arrow = field.data_type().clone();
@@ -252,7 +265,7 @@ impl IcebergTable {
         let extension = TableFile {
             may_hold_nan: self.may_hold_nan(data),
             constants: self.constants(&file),
-            partition: self.hidden.then(|| self.partition_text(&file)).flatten(),
+            partition: self.hidden.contains(&Hidden::Partition).then(|| self.partition_text(&file)).flatten(),
             deletes,
             without,
             live: file.live,
@@ -327,11 +340,19 @@ impl IcebergTable {
         let store_url = ObjectStoreUrl::parse(&first.store_url)?;
         let source = self.source(state, &files)?;
         let statistics = self.summary(&files)?;
-        let groups = balance(files, state.config().target_partitions());
+        let files = files.into_iter().map(|admitted| admitted.file).collect();
+        let options = state.config_options();
+        let parts = (options.execution.target_partitions, options.optimizer.repartition_file_min_size);
+        let read = self.read_columns(projection);
+        let Groups { groups, order } = group(files, self.metadata(), &self.schema, &self.ids, &read, parts);
         let config = FileScanConfigBuilder::new(store_url, Arc::new(source))
             .with_file_groups(groups)
             .with_statistics(statistics)
             .with_projection_indices(projection.cloned())?
+            // A partition that comes in order reads its own files and no others. Asking for the order to be kept is not
+            // enough: DataFusion's rule for limits takes that back.
+            .with_partitioned_by_file_group(order.is_some())
+            .with_output_ordering(order.into_iter().collect())
             .with_expr_adapter(Some(Arc::new(Evolution { defaults: Arc::clone(&self.defaults) })))
             .with_limit(limit)
             .build();
@@ -362,7 +383,7 @@ impl IcebergTable {
         // Iceberg's times have microseconds; the nanoseconds of old files would not reach as far.
         options.global.coerce_int96 = Some("us".to_owned());
         let hint = options.global.metadata_size_hint;
-        let staged = self.hidden || !equality.is_empty();
+        let staged = !self.hidden.is_empty() || !equality.is_empty();
         let mut parquet =
             ParquetSource::new(if staged { self.read(&equality) } else { Arc::clone(&self.schema) })
                 .with_table_parquet_options(options)
@@ -374,18 +395,17 @@ impl IcebergTable {
             return Ok(TableSource::straight(parquet, scan));
         }
         let schema = TableSchema::from_file_schema(Arc::clone(&self.schema));
-        Ok(TableSource::staged(parquet, schema, self.hidden, scan))
+        Ok(TableSource::staged(parquet, schema, !self.hidden.is_empty(), scan))
     }
 
     /// What a scan with a stage may read: the table's columns, those hidden ones that files may hold, and what equality
     /// deletes compare although it was dropped.
     fn read(&self, equality: &EqualityDeletes) -> SchemaRef {
         let own = self.schema.fields().iter().take(self.ids.len()).cloned();
-        let stored = Hidden::ALL.into_iter().filter_map(stored_id).map(|id| {
+        let stored = self.hidden.iter().filter_map(|hidden| stored_id(*hidden)).map(|id| {
             let metadata = HashMap::from([(PARQUET_FIELD_ID_META_KEY.to_owned(), id.to_string())]);
             Arc::new(Field::new(name_of_foreign(id), DataType::Int64, true).with_metadata(metadata))
         });
-        let stored = stored.filter(|_| self.hidden);
         Arc::new(Schema::new(own.chain(stored).chain(equality.dropped()).collect::<Vec<FieldRef>>()))
     }
 
@@ -416,12 +436,12 @@ impl TableProvider for IcebergTable {
         filters: &[Expr],
         limit: Option<usize>,
     ) -> EngineResult<Arc<dyn ExecutionPlan>> {
-        let (mut files, deletes) = self.files().await.map_err(engine_error)?;
-        self.prune(state, filters, &mut files)?;
+        let wanted = self.wanted(projection);
+        let predicates = self.predicates(state, filters)?;
+        let (mut files, deletes) = self.files(predicates, &wanted).await.map_err(engine_error)?;
         if let (Some(limit), true) = (limit, filters.is_empty() && self.without.is_empty()) {
             keep_enough(&mut files, &deletes, limit);
         }
-        let wanted = self.wanted(projection);
         let admitted = files.into_iter().map(|file| {
             let deletes = deletes.of(&file.live);
             self.admit(file, deletes, &wanted)
@@ -529,25 +549,4 @@ fn keep_enough(files: &mut Vec<SpecifiedFile>, deletes: &DeleteIndex, limit: usi
         rows = rows.saturating_add(live.at_least(file.file()));
         wanted
     });
-}
-
-/// At most `count` groups of about equal bytes; within a group the files stay in the snapshot's order. DataFusion
-/// splits the big ones further, by row groups.
-fn balance(files: Vec<AdmittedFile>, count: usize) -> Vec<FileGroup> {
-    let count = count.clamp(1, files.len().max(1));
-    let mut by_size: Vec<(usize, u64)> =
-        files.iter().map(|admitted| admitted.file.object_meta.size).enumerate().collect();
-    by_size.sort_by_key(|(_, size)| std::cmp::Reverse(*size));
-    let mut bytes = vec![0u64; count];
-    let mut group_of = vec![0usize; files.len()];
-    for (file, size) in by_size {
-        let lightest = (0..count).min_by_key(|group| bytes[*group]).unwrap_or(0);
-        bytes[lightest] = bytes[lightest].saturating_add(size);
-        group_of[file] = lightest;
-    }
-    let mut groups: Vec<Vec<PartitionedFile>> = (0..count).map(|_| Vec::new()).collect();
-    for (admitted, group) in files.into_iter().zip(group_of) {
-        groups[group].push(admitted.file);
-    }
-    groups.into_iter().filter(|group| !group.is_empty()).map(FileGroup::new).collect()
 }

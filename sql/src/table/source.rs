@@ -97,9 +97,9 @@ impl TableSource {
         let mut hidden: Vec<Hidden> = Vec::new();
         for place in staged.projection.column_indices() {
             let name = staged.schema.table_schema().field(place).name();
-            match (staged.hidden.then(|| Hidden::of_name(name)).flatten(), known.index_of(name)) {
-                (Some(column), _) => hidden.push(column),
-                (None, place) => wanted.push(place?),
+            match (known.index_of(name), Hidden::of_name(name)) {
+                (Err(_), Some(column)) => hidden.push(column),
+                (place, _) => wanted.push(place?),
             }
         }
         hidden.sort();

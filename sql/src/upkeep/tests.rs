@@ -60,8 +60,28 @@ impl World {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn the_server_looks_after_tables_that_have_a_policy() -> Result<()> {
+/// Runs a test where statements run: on threads with the stack that the server gives them.
+fn on_statement_threads(test: impl Future<Output = Result<()>> + Send + 'static) -> Result<()> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .thread_stack_size(16 << 20)
+        .enable_all()
+        .build()
+        .expect("threads can be started");
+    runtime.block_on(async { tokio::spawn(test).await.expect("the test ends") })
+}
+
+#[test]
+fn the_server_looks_after_tables_that_have_a_policy() -> Result<()> {
+    on_statement_threads(rounds())
+}
+
+#[test]
+fn every_strategy_keeps_the_rows() -> Result<()> {
+    on_statement_threads(strategies())
+}
+
+async fn rounds() -> Result<()> {
     let mut world = World::new().await;
     world.run("CREATE TABLE t (id bigint, kind text); CREATE TABLE alone (id bigint)").await?;
     for id in 0..6 {
@@ -91,8 +111,7 @@ async fn the_server_looks_after_tables_that_have_a_policy() -> Result<()> {
     Ok(())
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn every_strategy_keeps_the_rows() -> Result<()> {
+async fn strategies() -> Result<()> {
     let mut world = World::new().await;
     for version in [2, 3] {
         let table = format!("t{version}");

@@ -15,6 +15,9 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::iceberg::manifest::{Decoded, LiveFile, READS_AT_ONCE, decode, is_live, manifest_list};
 use crate::storage::Storage;
 
+/// About what a delete file takes in an index beside its entry, which it shares with its manifest.
+const DELETE_FILE_BYTES: usize = 256;
+
 /// All live files of a snapshot.
 #[derive(Debug, Default)]
 pub struct SnapshotFiles {
@@ -81,6 +84,39 @@ pub async fn snapshot_files(
 ) -> Result<SnapshotFiles> {
     let manifests = manifest_list(storage, metadata, snapshot_id).await?;
     files_of(storage, metadata, &manifests).await
+}
+
+/// What a scan of a snapshot is planned from.
+#[derive(Debug)]
+pub struct SnapshotManifests {
+    /// Those of data files that may have live ones.
+    pub data: Vec<ManifestFile>,
+    pub deletes: Arc<DeleteIndex>,
+}
+
+/// The data manifests of a snapshot, not read yet, and its delete files, which are kept.
+pub async fn snapshot_manifests(
+    storage: &Storage,
+    metadata: &TableMetadata,
+    snapshot_id: i64,
+) -> Result<SnapshotManifests> {
+    let manifests = manifest_list(storage, metadata, snapshot_id).await?;
+    let of = |content: ManifestContentType| -> Vec<ManifestFile> {
+        let wanted = |manifest: &&ManifestFile| manifest.content == content && is_live(manifest);
+        manifests.iter().filter(wanted).cloned().collect()
+    };
+    let (data, deletes) = (of(ManifestContentType::Data), of(ManifestContentType::Deletes));
+    if deletes.is_empty() {
+        return Ok(SnapshotManifests { data, deletes: Arc::default() });
+    }
+    let key = format!("deletes of {} in snapshot {snapshot_id}", metadata.location());
+    if let Some(deletes) = storage.decoded().get::<DeleteIndex>(&key) {
+        return Ok(SnapshotManifests { data, deletes });
+    }
+    let index = Arc::new(files_of(storage, metadata, &deletes).await?.deletes);
+    let bytes = index.files.len() * (size_of::<LiveFile>() + DELETE_FILE_BYTES);
+    storage.decoded().insert(key, Arc::clone(&index), bytes);
+    Ok(SnapshotManifests { data, deletes: index })
 }
 
 /// The live files that these manifests list.

@@ -8,7 +8,10 @@ mod puffin;
 mod vector;
 mod write;
 
-pub use index::{DeleteIndex, FileDeletes, PositionDeletes, SnapshotFiles, snapshot_files};
+pub use index::{
+    DeleteIndex, FileDeletes, PositionDeletes, SnapshotFiles, SnapshotManifests, snapshot_files,
+    snapshot_manifests,
+};
 pub(super) use index::{is_vector, partition_key};
 pub use load::deleted_positions;
 pub(super) use write::{Merged, Shrunk, merge_rows, superseded, write_deletes};

@@ -1,12 +1,14 @@
-//! Manifests: the files that list a table's data files. `read.rs` says which files are live, `rewrite.rs` writes those
-//! again that lose files, `merge.rs` those that grow too many, `write.rs` writes the new ones, and `inspect.rs` shows
-//! all that is in them.
+//! Manifests: the files that list a table's data files. `read.rs` says which files are live, `columnar.rs` is what a scan
+//! is planned from, `rewrite.rs` writes those again that lose files, `merge.rs` those that grow too many, `write.rs`
+//! writes the new ones, and `inspect.rs` shows all that is in them.
+mod columnar;
 mod inspect;
 mod merge;
 mod read;
 mod rewrite;
 mod write;
 
+pub use columnar::{ColumnarManifest, Counts, FileColumn, Values, columnar};
 pub use inspect::{ManifestRow, manifest_rows, manifests_of};
 pub(super) use merge::merge;
 pub(super) use read::{

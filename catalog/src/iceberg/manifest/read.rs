@@ -142,18 +142,41 @@ pub async fn decode(
     table_location: &str,
     manifest: &ManifestFile,
 ) -> Result<Arc<Decoded>> {
+    let key = manifest_key(storage, table_location, manifest)?;
+    if let Some(decoded) = storage.decoded().get::<Decoded>(&key) {
+        return Ok(decoded);
+    }
+    let decoded = Arc::new(decode_uncached(storage, table_location, manifest).await?);
+    let bytes =
+        decoded.live.iter().chain(&decoded.gone).map(live_file_bytes).sum::<usize>() + size_of::<Decoded>();
+    storage.decoded().insert(key, decoded.clone(), bytes);
+    Ok(decoded)
+}
+
+/// The name of a decoded manifest. What the entries inherit is part of it: an upgrade to version 3 gives old manifests
+/// a first row id.
+pub(super) fn manifest_key(
+    storage: &Storage,
+    table_location: &str,
+    manifest: &ManifestFile,
+) -> Result<String> {
+    let file = storage.guard().table_file(table_location, &manifest.manifest_path)?;
+    Ok(format!(
+        "manifest of {table_location}: {file} {} {} {:?}",
+        manifest.added_snapshot_id, manifest.sequence_number, manifest.first_row_id
+    ))
+}
+
+/// Reads one manifest and keeps nothing.
+pub(super) async fn decode_uncached(
+    storage: &Storage,
+    table_location: &str,
+    manifest: &ManifestFile,
+) -> Result<Decoded> {
     if manifest.key_metadata.is_some() {
         return Err(encrypted());
     }
     let file = storage.guard().table_file(table_location, &manifest.manifest_path)?;
-    // What the entries inherit is part of the key: an upgrade to version 3 gives old manifests a first row id.
-    let key = format!(
-        "manifest of {table_location}: {file} {} {} {:?}",
-        manifest.added_snapshot_id, manifest.sequence_number, manifest.first_row_id
-    );
-    if let Some(decoded) = storage.decoded().get::<Decoded>(&key) {
-        return Ok(decoded);
-    }
     let (entries, metadata) =
         parse(storage, &file, |bytes| Ok(Manifest::parse_avro(bytes)?.into_parts())).await?;
     let (live, gone) = inherit(entries.into_iter().map(Arc::unwrap_or_clone), manifest, &file)?;
@@ -161,10 +184,7 @@ pub async fn decode(
         storage.guard().table_file(table_location, entry.file.file_path())?;
         check_content(manifest.content, &entry.file, &file)?;
     }
-    let bytes = live.iter().chain(&gone).map(live_file_bytes).sum::<usize>() + size_of::<Decoded>();
-    let decoded = Arc::new(Decoded { schema: metadata.schema, spec: metadata.partition_spec, live, gone });
-    storage.decoded().insert(key, decoded.clone(), bytes);
-    Ok(decoded)
+    Ok(Decoded { schema: metadata.schema, spec: metadata.partition_spec, live, gone })
 }
 
 /// Reads and parses a file away from the async threads.

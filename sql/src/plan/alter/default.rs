@@ -4,7 +4,7 @@
 use datafusion::common::ScalarValue;
 use datafusion::common::format::DEFAULT_CAST_OPTIONS;
 use datafusion::sql::sqlparser::ast::{self, Visit, Visitor};
-use iceberg::spec::{Literal, NestedField, Type};
+use iceberg::spec::{Literal, NestedField, PrimitiveType, Type};
 use std::ops::ControlFlow;
 
 use super::super::{Context, engine_error, moment};
@@ -50,6 +50,10 @@ pub(in crate::plan) fn default_literal(
             _ => Err(Error::unsupported("a DEFAULT for a nested column")),
         };
     };
+    // Constants of these types are text until a function reads them, and text is not what they mean.
+    if matches!(primitive, PrimitiveType::Binary | PrimitiveType::Fixed(_) | PrimitiveType::Uuid) {
+        return Err(Error::unsupported(format!("a DEFAULT of type {primitive}")));
+    }
     let scalar = moment::constant(value, context)?;
     if scalar.is_null() {
         return Ok(None);

@@ -2,8 +2,12 @@
 //! version is produced as a commit would, and registered under a name.
 
 mod differential;
+mod equality;
+mod evolution;
+mod order;
 mod pruning;
 mod round_trip;
+mod rows;
 mod traps;
 mod writing;
 
@@ -26,6 +30,7 @@ use iceberg::spec::{
 use tarn_catalog::env::{Env, SeededEnv};
 use tarn_catalog::iceberg::{
     Basis, NewTable, Operation, TableState, TableWrite, Target, default_location, new_table, produce,
+    snapshot_files,
 };
 use tarn_catalog::storage::{Storage, StorageOptions};
 use tarn_catalog::{RelationId, TableVersion, WriteId};
@@ -160,9 +165,25 @@ impl World {
     }
 
     fn register(&self, name: &str, version: &Arc<TableVersion>) {
-        let table = IcebergTable::new(TableState::current(Arc::clone(version)), Arc::clone(&self.storage))
-            .expect("table");
+        self.provide(name, self.read(version));
+    }
+
+    /// The newest state of a version, to be read.
+    fn read(&self, version: &Arc<TableVersion>) -> IcebergTable {
+        IcebergTable::new(TableState::current(Arc::clone(version)), Arc::clone(&self.storage)).expect("table")
+    }
+
+    fn provide(&self, name: &str, table: IcebergTable) {
+        self.context.deregister_table(name).expect("known");
         self.context.register_table(name, Arc::new(table)).expect("registered");
+    }
+
+    /// The URLs of the data files of a version.
+    async fn data_files(&self, version: &TableVersion) -> Vec<String> {
+        let metadata = &version.metadata;
+        let snapshot = metadata.current_snapshot_id().expect("a snapshot");
+        let files = snapshot_files(&self.storage, metadata, snapshot).await.expect("files");
+        files.data.iter().map(|live| live.file.file_path().to_owned()).collect()
     }
 
     /// A table under a name, one commit per element of `appends`.
