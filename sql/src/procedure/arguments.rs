@@ -346,6 +346,7 @@ mod tests {
         check(vec![given(None, "1"), given(Some("snapshot_id"), "2")], "given twice");
         check(vec![given(None, "1"), given(Some("kepe"), "2d")], "p has no argument \"kepe\"");
         check(vec![given(None, "1"), given(Some("keep"), "2 moons")], "a duration");
-        check(vec![given(None, "1"); 5], "takes 4 arguments");
+        let five = ["1", "2d", "3", "a", "b"].map(|value| given(None, value));
+        check(five.to_vec(), "takes 4 arguments");
     }
 }
