@@ -134,9 +134,11 @@ impl<'a, E: Engine> Player<'a, E> {
         }
         let ends_block = matches!(statement, Statement::Block(Block::Commit | Block::Rollback));
         self.model = after;
-        let changes_columns = matches!(statement, Statement::Alter { .. });
-        self.altered = (self.altered && !ends_block) || (changes_columns && self.model.begun.is_some());
-        Ok(Ok(self.look(step.number, statement).await?))
+        self.altered |= matches!(statement, Statement::Alter { .. }) && self.model.begun.is_some();
+        let looked = self.look(step.number, statement).await?;
+        // At the commit it still counts: that is where the snapshots of the transaction are seen.
+        self.altered &= !ends_block;
+        Ok(Ok(looked))
     }
 
     /// Learns which snapshots the tables have now.
