@@ -3,7 +3,7 @@
 # earlier one failed, except that nothing runs on a server that could not be built. The last line is the sum over the
 # steps, `N passed, N failed`; the exit status is 0 only when nothing failed.
 #
-# STEPS="slt faults" runs only those steps; KILLS=500 makes the fault run longer, OPERATIONS=100000 the random SQL,
+# STEPS="slt faults" runs only those steps; KILLS=500 makes the fault run longer, OPERATIONS=100000 the random SQL of each of SEEDS,
 # SECONDS_TOGETHER=120 the concurrent writers.
 set -uo pipefail
 cd "$(dirname "$0")/.."
@@ -12,8 +12,9 @@ target=${CARGO_TARGET_DIR:-target}
 conformance=$target/debug/conformance
 logs=$(mktemp -d "${TMPDIR:-/tmp}/tarn-test.XXXXXX")
 kills=${KILLS:-50}
-operations=${OPERATIONS:-2000}
-seconds=${SECONDS_TOGETHER:-12}
+operations=${OPERATIONS:-1000}
+seeds=${SEEDS:-1 2 3 4}
+seconds=${SECONDS_TOGETHER:-20}
 steps=${STEPS:-format dependencies licences lint unit build slt differential operate psql drivers pyiceberg interop s3 damage faults concurrency demo}
 passed=0
 failed=0
@@ -95,7 +96,9 @@ case " ${failures[*]:-} " in *" build "*) finish ;; esac
 step slt "$conformance" slt
 # What random SQL may not use yet, because it is not there or known to be wrong.
 without=uuid-partitions,defaults
-step differential "$conformance" differential --operations "$operations" --without "$without"
+for seed in $seeds; do
+  step differential "$conformance" differential --seed "$seed" --operations "$operations" --without "$without"
+done
 step operate "$conformance" operate
 step psql "$conformance" with-server conformance/clients/psql/run.sh
 step drivers "$conformance" with-server conformance/clients/drivers/run.sh
@@ -104,6 +107,6 @@ step interop "$conformance" with-server conformance/clients/interop/run.sh
 step s3 conformance/clients/s3/run.sh "$target/debug/tarn"
 step damage "$conformance" damage
 step faults "$conformance" faults --kills "$kills"
-step concurrency "$conformance" concurrency --seconds "$seconds"
+step concurrency "$conformance" concurrency --seconds "$seconds" --without upsert
 step demo "$conformance" demo --exit --folder "$logs/demo"
 finish

@@ -11,13 +11,13 @@ use crate::error::Error;
 use crate::sqlstate::SqlState;
 
 /// How often a statement is begun at most.
-const ATTEMPTS_MAX: u32 = 16;
+const ATTEMPTS_MAX: u32 = 40;
 
 /// The longest pause before the second attempt; it doubles from attempt to attempt.
 const FIRST_PAUSE_MS: u64 = 4;
 
 /// The longest pause of all.
-const PAUSE_MS_MAX: u64 = 500;
+const PAUSE_MS_MAX: u64 = 60;
 
 /// The attempts at one statement.
 #[derive(Debug)]
