@@ -74,7 +74,7 @@ impl Engine {
         options.catalog.sweep().await?;
         // Nobody reads yet, so what expired before the last stop can go.
         if let Err(error) = options.catalog.reap().await {
-            tracing::warn!(%error, "expired files stay for now");
+            tracing::warn!(%error, "what has expired cannot be listed");
         }
         let runtime = runtime(&options)?;
         let config = session_config(options.target_partitions);

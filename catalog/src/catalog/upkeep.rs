@@ -108,11 +108,10 @@ impl Catalog {
         }
     }
 
-    /// Deletes the files that nobody can be reading any more.
+    /// Deletes the files that nobody can be reading any more. What cannot be deleted is logged and waits.
     pub async fn reap(&self) -> Result<Reaped> {
         let oldest = self.oldest_reader();
         let mut reaped = Reaped::default();
-        let mut failed = None;
         for discard in self.discards()? {
             if discard.after > oldest {
                 reaped.waiting += 1;
@@ -123,14 +122,10 @@ impl Catalog {
                 Err(error) => {
                     tracing::warn!(%error, table = discard.location, "expired files stay for now");
                     reaped.waiting += 1;
-                    failed = Some(error);
                 }
             }
         }
-        match failed {
-            Some(error) if reaped.files == 0 => Err(error),
-            _ => Ok(reaped),
-        }
+        Ok(reaped)
     }
 
     async fn reap_one(&self, discard: &Discard) -> Result<usize> {

@@ -126,18 +126,21 @@ async fn commit(transaction: Transaction, context: &Context) -> Result<()> {
         let block = block.as_mut().ok_or_else(|| Error::internal("the transaction has ended already"))?;
         return Ok(catalog.stage(block, transaction).await?);
     }
-    waited(tokio::spawn(async move { catalog.commit(transaction).await })).await
+    waited(tokio::spawn(async move { catalog.commit(transaction).await })).await.map(drop)
 }
 
 /// Commits all that the statements of a block did.
 pub(crate) async fn commit_block(block: Block, engine: &Engine) -> Result<()> {
     let catalog = Arc::clone(engine.catalog());
-    waited(tokio::spawn(async move { catalog.commit_block(block).await })).await
+    waited(tokio::spawn(async move { catalog.commit_block(block).await })).await.map(drop)
 }
 
-async fn waited(commit: JoinHandle<tarn_catalog::Result<CommitSequence>>) -> Result<()> {
+/// The answer of a commit that runs as a task of its own.
+pub(crate) async fn waited(
+    commit: JoinHandle<tarn_catalog::Result<CommitSequence>>,
+) -> Result<CommitSequence> {
     match commit.await {
-        Ok(answer) => Ok(answer.map(drop)?),
+        Ok(answer) => Ok(answer?),
         Err(error) => {
             Err(Error::new(SqlState::STATEMENT_COMPLETION_UNKNOWN, "the commit's outcome is unknown")
                 .with_detail(error.to_string())

@@ -1,10 +1,8 @@
 //! Changes of a table's metadata alone: columns, partitioning, properties, branches. They are said as Iceberg's own
 //! updates and requirements, which the commit applies to the table as it then is.
 
-use std::sync::Arc;
-
 use iceberg::{TableRequirement, TableUpdate};
-use tarn_catalog::iceberg::{Operation, TableWrite, Target};
+use tarn_catalog::iceberg::Operation;
 
 use super::write::Write;
 use crate::error::Result;
@@ -23,15 +21,7 @@ pub(crate) async fn update_table(
     }
     let write = Write::begin(target.version.metadata.location(), context).await?;
     let mut transaction = context.begin();
-    transaction.write_table(TableWrite {
-        relation: target.found.relation.id,
-        name: target.found.qualified(),
-        target: Target::Existing { base: Arc::clone(&target.version) },
-        write: write.id,
-        branch: target.branch.clone(),
-        operation: Operation::Update { requirements, updates },
-        added: Vec::new(),
-    });
+    transaction.write_table(target.write(write.id, Operation::Update { requirements, updates }, Vec::new()));
     write.commit(transaction, context).await
 }
 
@@ -44,14 +34,6 @@ pub(crate) async fn add_files(
 ) -> Result<()> {
     let write = Write::begin(target.version.metadata.location(), context).await?;
     let mut transaction = context.begin();
-    transaction.write_table(TableWrite {
-        relation: target.found.relation.id,
-        name: target.found.qualified(),
-        target: Target::Existing { base: Arc::clone(&target.version) },
-        write: write.id,
-        branch: target.branch.clone(),
-        operation,
-        added,
-    });
+    transaction.write_table(target.write(write.id, operation, added));
     write.commit(transaction, context).await
 }

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use iceberg::spec::{MAIN_BRANCH, SnapshotRetention};
-use tarn_catalog::TableVersion;
-use tarn_catalog::iceberg::{TableState, references};
+use iceberg::spec::{DataFile, MAIN_BRANCH, SnapshotRetention};
+use tarn_catalog::iceberg::{Operation, TableState, TableWrite, Target, references};
 use tarn_catalog::object::RelationKind;
+use tarn_catalog::{TableVersion, WriteId};
 
 use super::names::{Found, Scope};
 use super::reading::branch_suffix;
@@ -26,6 +26,19 @@ impl TableTarget {
     /// What the branch holds now.
     pub fn state(&self) -> Result<TableState> {
         Ok(TableState::of_reference(Arc::clone(&self.version), &self.branch)?)
+    }
+
+    /// A write to it that rests on the version that was read.
+    pub fn write(&self, write: WriteId, operation: Operation, added: Vec<DataFile>) -> TableWrite {
+        TableWrite {
+            relation: self.found.relation.id,
+            name: self.found.qualified(),
+            target: Target::Existing { base: Arc::clone(&self.version) },
+            write,
+            branch: self.branch.clone(),
+            operation,
+            added,
+        }
     }
 }
 

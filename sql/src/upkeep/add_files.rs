@@ -15,11 +15,9 @@ use iceberg::spec::{
 use iceberg::transform::create_transform_function;
 use object_store::ObjectStoreExt;
 use object_store::buffered::BufWriter;
-use tarn_catalog::iceberg::{
-    FileFacts, Operation, TableWrite, Target, data_file_location, describe_file, snapshot_files,
-};
+use tarn_catalog::WriteId;
+use tarn_catalog::iceberg::{FileFacts, Operation, data_file_location, describe_file, snapshot_files};
 use tarn_catalog::storage::Checked;
-use tarn_catalog::{Change, WriteId};
 use tokio::io::AsyncWriteExt;
 
 use super::adopt::{Adopted, adopt, name_mapping};
@@ -31,6 +29,7 @@ use crate::plan::Context;
 use crate::procedure::ProcedureCall;
 use crate::resolve::TableTarget;
 use crate::sqlstate::SqlState;
+use crate::upkeep::commit::commit_files;
 
 /// What Hive calls a partition of NULL.
 const HIVE_NULL: &str = "__HIVE_DEFAULT_PARTITION__";
@@ -263,29 +262,9 @@ async fn add(target: &TableTarget, coming: &[Coming], context: &Context) -> Resu
     }
     operations.push((Operation::Append, added));
     for (operation, added) in operations {
-        transaction.write_table(TableWrite {
-            relation: target.found.relation.id,
-            name: target.found.qualified(),
-            target: Target::Existing { base: Arc::clone(&target.version) },
-            write,
-            branch: target.branch.clone(),
-            operation,
-            added,
-        });
+        transaction.write_table(target.write(write, operation, added));
     }
-    transaction.push(Change::FinishWrite(write));
-    let task = tokio::spawn(async move {
-        let committed = catalog.commit(transaction).await;
-        if committed.as_ref().is_err_and(|error| error.kind != tarn_catalog::ErrorKind::OutcomeUnknown) {
-            catalog.abandon_write(write, &[]).await;
-        }
-        committed
-    });
-    let unknown = |error: tokio::task::JoinError| {
-        Error::new(SqlState::STATEMENT_COMPLETION_UNKNOWN, "the commit's outcome is unknown")
-            .with_detail(error.to_string())
-    };
-    Ok(task.await.map_err(unknown)?.map(drop)?)
+    commit_files(transaction, write, context).await
 }
 
 async fn describe(

@@ -4,12 +4,12 @@
 use std::sync::Arc;
 
 use iceberg::{TableRequirement, TableUpdate};
-use tarn_catalog::{Catalog, Change, CommitSequence, MetadataChange, WriteId};
+use tarn_catalog::{Catalog, Change, CommitSequence, ErrorKind, MetadataChange, Transaction, WriteId};
 
-use crate::error::{Error, Result};
+use crate::error::Result;
+use crate::execute::waited;
 use crate::plan::Context;
 use crate::resolve::TableTarget;
-use crate::sqlstate::SqlState;
 
 /// Commits updates of a table's metadata together with other changes. The table must still be the same one, and
 /// otherwise may have moved on.
@@ -32,14 +32,25 @@ pub(crate) async fn commit_metadata(
         write,
     };
     let task = tokio::spawn(async move { catalog.change_metadata(transaction, change).await });
-    match task.await {
-        Ok(answer) => Ok(answer?),
-        Err(error) => {
-            Err(Error::new(SqlState::STATEMENT_COMPLETION_UNKNOWN, "the commit's outcome is unknown")
-                .with_detail(error.to_string())
-                .with_hint("Look whether it happened before trying again."))
+    waited(task).await
+}
+
+/// Commits files that `write` made, and gives them up when the commit certainly did not happen.
+pub(crate) async fn commit_files(
+    mut transaction: Transaction,
+    write: WriteId,
+    context: &Context,
+) -> Result<()> {
+    transaction.push(Change::FinishWrite(write));
+    let catalog = Arc::clone(context.catalog());
+    let task = tokio::spawn(async move {
+        let committed = catalog.commit(transaction).await;
+        if committed.as_ref().is_err_and(|error| error.kind != ErrorKind::OutcomeUnknown) {
+            catalog.abandon_write(write, &[]).await;
         }
-    }
+        committed
+    });
+    waited(task).await.map(drop)
 }
 
 /// Deletes what `commit` left behind once no statement, transaction or result reads a version from before it. This very
@@ -49,7 +60,7 @@ pub(crate) fn reap_after(commit: CommitSequence, catalog: &Arc<Catalog>) {
     tokio::spawn(async move {
         catalog.when_unread(commit).await;
         if let Err(error) = catalog.reap().await {
-            tracing::warn!(%error, "expired files stay for now");
+            tracing::warn!(%error, "what has expired cannot be listed");
         }
     });
 }

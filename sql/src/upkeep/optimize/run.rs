@@ -11,10 +11,8 @@ use datafusion::logical_expr::utils::split_conjunction_owned;
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder};
 use datafusion::physical_plan::coalesce_partitions::CoalescePartitionsExec;
 use iceberg::spec::{DataFile, FormatVersion, TableMetadata};
-use tarn_catalog::iceberg::{
-    LiveFile, Operation, Rewrite, SnapshotFiles, TableState, TableWrite, Target, snapshot_files,
-};
-use tarn_catalog::{Change, WriteId};
+use tarn_catalog::WriteId;
+use tarn_catalog::iceberg::{LiveFile, Operation, Rewrite, SnapshotFiles, TableState, snapshot_files};
 
 use super::choose::{Candidate, Group, choose};
 use super::options::{Options, TARGET_BYTES};
@@ -26,6 +24,7 @@ use crate::procedure::ProcedureCall;
 use crate::resolve::{ResolvedQuery, TableTarget};
 use crate::sqlstate::SqlState;
 use crate::table::{IcebergTable, WriteProgress, hidden, write_files, write_known_rows};
+use crate::upkeep::commit::commit_files;
 use crate::upkeep::report::Report;
 use crate::upkeep::vacuum::newest;
 
@@ -319,28 +318,6 @@ async fn commit_group(
 ) -> Result<()> {
     let catalog = Arc::clone(context.catalog());
     let mut transaction = catalog.begin(context.scope.principal.role);
-    transaction.write_table(TableWrite {
-        relation: target.found.relation.id,
-        name: target.found.qualified(),
-        target: Target::Existing { base: Arc::clone(&target.version) },
-        write,
-        branch: target.branch.clone(),
-        operation,
-        added,
-    });
-    transaction.push(Change::FinishWrite(write));
-    let task = tokio::spawn(async move {
-        let committed = catalog.commit(transaction).await;
-        if committed.as_ref().is_err_and(|error| error.kind != tarn_catalog::ErrorKind::OutcomeUnknown) {
-            catalog.abandon_write(write, &[]).await;
-        }
-        committed
-    });
-    match task.await {
-        Ok(answer) => Ok(answer.map(drop)?),
-        Err(error) => {
-            Err(Error::new(SqlState::STATEMENT_COMPLETION_UNKNOWN, "the commit's outcome is unknown")
-                .with_detail(error.to_string()))
-        }
-    }
+    transaction.write_table(target.write(write, operation, added));
+    commit_files(transaction, write, context).await
 }
