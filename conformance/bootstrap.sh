@@ -12,12 +12,14 @@ need() { # need <apt package> <command that succeeds when it is there>
   "$@" >/dev/null 2>&1 || missing+=("$package")
 }
 
+# libclang-cpp, which comes with LLVM's runtime, is another library.
 has_libclang() {
   [ -n "${LIBCLANG_PATH:-}" ] && return 0
-  compgen -G '/usr/lib/llvm-*/lib/libclang*.so*' >/dev/null && return 0
-  compgen -G '/usr/lib/*/libclang*.so*' >/dev/null && return 0
-  compgen -G '/usr/lib64/libclang*.so*' >/dev/null && return 0
-  compgen -G '/usr/lib/libclang*.so*' >/dev/null && return 0
+  local folder
+  for folder in '/usr/lib/llvm-*/lib' '/usr/lib/*' /usr/lib64 /usr/lib; do
+    compgen -G "$folder/libclang.so*" >/dev/null && return 0
+    compgen -G "$folder/libclang-[0-9]*.so*" >/dev/null && return 0
+  done
   [ -e /Library/Developer/CommandLineTools/usr/lib/libclang.dylib ]
 }
 
