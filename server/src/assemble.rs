@@ -147,6 +147,7 @@ impl Server {
         let options = EngineOptions {
             catalog,
             memory_limit_bytes: settings.limits.memory_bytes,
+            column_cache_bytes: settings.limits.column_cache_bytes,
             spill_dir: settings.limits.spill_dir.clone(),
             target_partitions: processors(),
             version: VERSION.to_owned(),

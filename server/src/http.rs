@@ -52,6 +52,7 @@ async fn show_metrics(State(watched): State<Watched>) -> impl IntoResponse {
     let (memory_used_bytes, memory_limit_bytes) = watched.engine.memory();
     let catalog_sequence = watched.engine.catalog().reader().sequence().0;
     let cache = watched.engine.metadata_cache();
-    let figures = Figures { memory_used_bytes, memory_limit_bytes, catalog_sequence, cache };
+    let columns = watched.engine.column_cache();
+    let figures = Figures { memory_used_bytes, memory_limit_bytes, catalog_sequence, cache, columns };
     ([(CONTENT_TYPE, METRICS_TYPE)], watched.metrics.render(figures))
 }

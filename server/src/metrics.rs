@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use ::metrics::{Counter, Gauge, Histogram, Key, Label, Level, Metadata, Recorder};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
-use tarn_sql::CacheFigures;
+use tarn_sql::{CacheFigures, ColumnFigures};
 
 /// Upper bounds of the buckets of statement times, seconds.
 const STATEMENT_SECONDS: &[f64] =
@@ -86,6 +86,7 @@ pub struct Figures {
     pub memory_limit_bytes: usize,
     pub catalog_sequence: u64,
     pub cache: CacheFigures,
+    pub columns: ColumnFigures,
 }
 
 impl Metrics {
@@ -140,12 +141,31 @@ impl Metrics {
         }
     }
 
+    /// The decoded columns that are kept.
+    fn columns(&self, figures: &ColumnFigures) {
+        for (name, value) in [
+            ("tarn_column_cache_bytes", figures.bytes),
+            ("tarn_column_cache_limit_bytes", figures.bytes_max),
+            ("tarn_column_cache_chunks", figures.chunks),
+        ] {
+            self.recorder.register_gauge(&Key::from_static_name(name), &METADATA).set(float(value));
+        }
+        for (outcome, count) in [("hit", figures.hits), ("miss", figures.misses)] {
+            let labels = vec![Label::from_static_parts("outcome", outcome)];
+            let key = Key::from_parts("tarn_column_cache_lookups_total", labels);
+            self.recorder.register_counter(&key, &METADATA).absolute(count);
+        }
+        let evictions = Key::from_static_name("tarn_column_cache_evictions_total");
+        self.recorder.register_counter(&evictions, &METADATA).absolute(figures.evictions);
+    }
+
     /// All figures in Prometheus's text format.
     pub fn render(&self, figures: Figures) -> String {
         self.memory_used.set(float(figures.memory_used_bytes));
         self.memory_limit.set(float(figures.memory_limit_bytes));
         self.catalog_sequence.set(float(figures.catalog_sequence));
         self.cache(&figures.cache);
+        self.columns(&figures.columns);
         if let Some(bytes) = resident_bytes() {
             self.resident.set(float(bytes));
         }
@@ -184,6 +204,8 @@ fn describe(recorder: &PrometheusRecorder) {
         ("tarn_bytes_sent_total", "Bytes sent to clients."),
         ("tarn_statements_total", "Statements, by kind and outcome."),
         ("tarn_metadata_cache_lookups_total", "Lookups of decoded metadata files, by outcome."),
+        ("tarn_column_cache_lookups_total", "Lookups of decoded column chunks, by outcome."),
+        ("tarn_column_cache_evictions_total", "Decoded column chunks that others or operators pushed out."),
     ];
     for (name, text) in counters {
         recorder.describe_counter(name.into(), None, text.into());
@@ -196,6 +218,9 @@ fn describe(recorder: &PrometheusRecorder) {
         ("tarn_process_resident_memory_bytes", "Resident memory of the process."),
         ("tarn_metadata_cache_bytes", "Decoded footers, manifests and deletes that are kept, by kind."),
         ("tarn_metadata_cache_limit_bytes", "What decoded metadata files may take together."),
+        ("tarn_column_cache_bytes", "Decoded columns of tables that are kept."),
+        ("tarn_column_cache_limit_bytes", "What decoded columns may take together."),
+        ("tarn_column_cache_chunks", "Decoded column chunks that are kept."),
     ];
     for (name, text) in gauges {
         recorder.describe_gauge(name.into(), None, text.into());
@@ -238,7 +263,9 @@ mod tests {
         let mut bytes = [("other", 0); 7];
         bytes[0] = ("footers", 12);
         let cache = CacheFigures { bytes, bytes_max: 1000, hits: 3, misses: 4 };
-        let figures = Figures { memory_used_bytes: 5, memory_limit_bytes: 10, catalog_sequence: 42, cache };
+        let columns = ColumnFigures { bytes: 77, hits: 5, ..ColumnFigures::default() };
+        let figures =
+            Figures { memory_used_bytes: 5, memory_limit_bytes: 10, catalog_sequence: 42, cache, columns };
         let text = metrics.render(figures);
         for line in [
             "tarn_statements_total{kind=\"select\",outcome=\"ok\"} 2",
@@ -252,6 +279,8 @@ mod tests {
             "tarn_metadata_cache_bytes{kind=\"footers\"} 12",
             "tarn_metadata_cache_limit_bytes 1000",
             "tarn_metadata_cache_lookups_total{outcome=\"miss\"} 4",
+            "tarn_column_cache_bytes 77",
+            "tarn_column_cache_lookups_total{outcome=\"hit\"} 5",
         ] {
             assert!(text.contains(line), "{line} is not in\n{text}");
         }

@@ -19,7 +19,7 @@ use crate::plan::{CheckedArithmetic, ThreeValuedMembership, WholeNotIn};
 use crate::resolve::DATABASE;
 use crate::session::Session;
 use crate::sqlstate::SqlState;
-use crate::table;
+use crate::table::{self, ColumnCache, ColumnFigures, YieldingPool};
 
 /// How many of the largest consumers an out-of-memory error names.
 const CONSUMERS_NAMED: usize = 5;
@@ -33,6 +33,8 @@ pub struct EngineOptions {
     pub catalog: Arc<Catalog>,
     /// Memory for the operators of all statements together, bytes; beyond it they spill or fail.
     pub memory_limit_bytes: usize,
+    /// Of that memory, what decoded columns may take while no operator wants it, bytes; 0 keeps none.
+    pub column_cache_bytes: usize,
     /// Where operators spill to.
     pub spill_dir: PathBuf,
     /// How many parts a plan is run in.
@@ -46,6 +48,7 @@ pub struct EngineOptions {
 pub struct Engine {
     catalog: Arc<Catalog>,
     runtime: Arc<RuntimeEnv>,
+    columns: Arc<ColumnCache>,
     base: SessionState,
     memory_limit_bytes: usize,
     version: String,
@@ -76,8 +79,10 @@ impl Engine {
         if let Err(error) = options.catalog.reap().await {
             tracing::warn!(%error, "what has expired cannot be listed");
         }
-        let runtime = runtime(&options)?;
-        let config = session_config(options.target_partitions);
+        let columns = ColumnCache::new(options.column_cache_bytes);
+        let runtime = runtime(&options, &columns)?;
+        columns.count_in(&runtime.memory_pool);
+        let config = session_config(options.target_partitions).with_extension(Arc::clone(&columns));
         let builder = SessionStateBuilder::new()
             .with_config(config)
             .with_runtime_env(Arc::clone(&runtime))
@@ -91,6 +96,7 @@ impl Engine {
         Ok(Arc::new(Engine {
             catalog: options.catalog,
             runtime,
+            columns,
             base,
             memory_limit_bytes: options.memory_limit_bytes,
             version: options.version,
@@ -115,6 +121,11 @@ impl Engine {
     /// The cache of decoded footers, manifests and deletes.
     pub fn metadata_cache(&self) -> CacheFigures {
         self.catalog.storage().decoded().figures()
+    }
+
+    /// The decoded columns that are kept.
+    pub fn column_cache(&self) -> ColumnFigures {
+        self.columns.figures()
     }
 
     /// Bytes of operator memory in use, and the limit.
@@ -149,7 +160,7 @@ impl Engine {
     }
 }
 
-fn runtime(options: &EngineOptions) -> Result<Arc<RuntimeEnv>> {
+fn runtime(options: &EngineOptions, columns: &Arc<ColumnCache>) -> Result<Arc<RuntimeEnv>> {
     std::fs::create_dir_all(&options.spill_dir).map_err(|error| {
         let message = format!("cannot make the spill folder {}: {error}", options.spill_dir.display());
         Error::new(SqlState::IO_ERROR, message)
@@ -157,6 +168,7 @@ fn runtime(options: &EngineOptions) -> Result<Arc<RuntimeEnv>> {
     let pool = GreedyMemoryPool::new(options.memory_limit_bytes);
     let consumers = std::num::NonZeroUsize::new(CONSUMERS_NAMED).unwrap_or(std::num::NonZeroUsize::MIN);
     let pool: Arc<dyn MemoryPool> = Arc::new(TrackConsumersPool::new(pool, consumers));
+    let pool = Arc::new(YieldingPool::new(pool, columns));
     let spill = DiskManagerBuilder::default()
         .with_mode(DiskManagerMode::Directories(vec![options.spill_dir.clone()]));
     RuntimeEnvBuilder::new()

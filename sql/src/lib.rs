@@ -48,6 +48,7 @@ pub use outcome::{Notice, Outcome, Rows, Severity};
 pub use parse::{Parsed, STATEMENT_BYTES_MAX};
 pub use session::{Canceller, Prepared, Session, TransactionStatus};
 pub use sqlstate::SqlState;
+pub use table::ColumnFigures;
 pub use tarn_catalog::storage::CacheFigures;
 pub use transaction::Origin;
 pub use upkeep::maintain;

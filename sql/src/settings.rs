@@ -81,6 +81,12 @@ static SETTINGS: &[Setting] = &[
         "The isolation of new transactions.",
     ),
     setting("default_transaction_read_only", Kind::Boolean, "off", "Whether new transactions refuse writes."),
+    setting(
+        "enable_column_cache",
+        Kind::Boolean,
+        "on",
+        "Whether decoded columns are kept in memory and read from there.",
+    ),
     setting("enable_join_reorder", Kind::Boolean, "on", "Whether joins are put into the cheapest order."),
     setting("extra_float_digits", Kind::Integer(-15, 3), "1", "Kept for drivers; floats always round-trip."),
     reported(

@@ -44,6 +44,7 @@ const KEYS: &[(&str, &str)] = &[
     ("s3.allow_http", "TARN_S3_ALLOW_HTTP"),
     ("s3.path_style", "TARN_S3_PATH_STYLE"),
     ("limits.memory", "TARN_LIMITS_MEMORY"),
+    ("limits.column_cache", "TARN_LIMITS_COLUMN_CACHE"),
     ("limits.spill_dir", "TARN_LIMITS_SPILL_DIR"),
     ("limits.connections", "TARN_LIMITS_CONNECTIONS"),
     ("limits.statement_timeout", "TARN_LIMITS_STATEMENT_TIMEOUT"),

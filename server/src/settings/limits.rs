@@ -14,6 +14,9 @@ pub struct Limits {
     /// Memory that running statements share, bytes; beyond it they spill to disk. A share (`60%`) is of what the
     /// machine or the container has. Default `60%`.
     pub memory_bytes: usize,
+    /// Of that memory, what decoded columns of tables may take as long as no statement wants it, bytes; at most half.
+    /// A share is of what the machine or the container has; `0` keeps none. Default `25%`.
+    pub column_cache_bytes: usize,
     /// Folder that statements spill to. Default `spill` in the data folder.
     pub spill_dir: PathBuf,
     /// Client connections at a time. Default 100.
@@ -28,6 +31,9 @@ pub struct Limits {
 /// The share of memory that is ours when nobody says: the rest is for the catalog's caches, file buffers and peaks.
 const DEFAULT_MEMORY: Size = Size::Percent(60);
 
+/// The share that decoded columns may have of it, of the machine's memory.
+const DEFAULT_COLUMN_CACHE: Size = Size::Percent(25);
+
 /// No statement of any use fits into less.
 const MEMORY_MIN_BYTES: usize = 16 << 20;
 
@@ -37,9 +43,12 @@ impl Limits {
             Some(text) => absolute(Path::new(&text))?,
             None => data_dir.join("spill"),
         };
+        let memory_bytes = memory_bytes(layers.get("limits.memory", value::size)?.unwrap_or(DEFAULT_MEMORY))?;
+        let column_cache = layers.get("limits.column_cache", column_cache)?.unwrap_or(DEFAULT_COLUMN_CACHE);
         let timeout = layers.get("limits.statement_timeout", value::duration)?;
         Ok(Limits {
-            memory_bytes: memory_bytes(layers.get("limits.memory", value::size)?.unwrap_or(DEFAULT_MEMORY))?,
+            memory_bytes,
+            column_cache_bytes: bytes_of(column_cache).min(memory_bytes / 2),
             spill_dir,
             connections: layers.get("limits.connections", connections)?.unwrap_or(100),
             statement_timeout: timeout.filter(|timeout| !timeout.is_zero()),
@@ -51,14 +60,22 @@ impl Limits {
 }
 
 fn memory_bytes(size: Size) -> Result<usize> {
-    let bytes = match size {
-        Size::Bytes(bytes) => bytes,
-        Size::Percent(percent) => memory::total_bytes() / 100 * percent,
-    };
+    let bytes = bytes_of(size);
     if bytes < MEMORY_MIN_BYTES {
         return Err(Error::new(format!("limits.memory comes to {bytes} bytes: give at least 16MiB")));
     }
     Ok(bytes)
+}
+
+fn bytes_of(size: Size) -> usize {
+    match size {
+        Size::Bytes(bytes) => bytes,
+        Size::Percent(percent) => memory::total_bytes() / 100 * percent,
+    }
+}
+
+fn column_cache(text: &str) -> Result<Size, String> {
+    if text.trim() == "0" { Ok(Size::Bytes(0)) } else { value::size(text) }
 }
 
 fn connections(text: &str) -> Result<usize, String> {

@@ -48,6 +48,7 @@ use crate::resolve::{Action, DATABASE, Scope};
 use crate::settings::Settings;
 use crate::stop::Stop;
 use crate::system::SystemContext;
+use crate::table::ColumnCache;
 use crate::transaction::{self, Isolation, SharedBlock};
 
 /// What one statement works with.
@@ -85,6 +86,9 @@ impl Context {
         let mut state = engine.state();
         state.config_mut().options_mut().execution.time_zone = Some(settings.time_zone());
         state.execution_props_mut().query_execution_start_time = now(&engine);
+        if !settings.is_on("enable_column_cache") {
+            state.config_mut().set_extension(ColumnCache::new(0));
+        }
         functions::register_for_statement(&mut state, &system).map_err(engine_error)?;
         configure_functions(&mut state)?;
         let is = |setting: &str, value: &str| settings.get(setting).is_ok_and(|found| found == value);

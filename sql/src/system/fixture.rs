@@ -58,6 +58,7 @@ impl Fixture {
         let engine = Engine::open(EngineOptions {
             catalog,
             memory_limit_bytes: 1 << 28,
+            column_cache_bytes: 1 << 27,
             spill_dir: folder.path().join("spill"),
             target_partitions: 2,
             version: "0.0.0".into(),

@@ -110,7 +110,7 @@ fn of_file(error: Error, file: &Schema) -> DataFusionError {
     DataFusionError::External(Box::new(error))
 }
 
-fn id_of(field: &Field) -> Option<i32> {
+pub(crate) fn id_of(field: &Field) -> Option<i32> {
     field.metadata().get(PARQUET_FIELD_ID_META_KEY)?.parse().ok()
 }
 

@@ -3,6 +3,7 @@
 //!
 //! ```text
 //! read:   scan -> choose (which files; bounds, prune) -> statistics (what is promised) -> source -> morsel (deletes)
+//!           -> columns (in memory), or
 //!           -> footer (cached, under names of today) -> evolve (types of today) -> stage (hidden columns)
 //! joins:  relation (what is known of a whole table)
 //! write:  writer -> conform (types, NOT NULL) -> partition (split) -> fanout (files) -> data_file -> row_group
@@ -11,6 +12,7 @@
 mod access;
 mod bounds;
 mod choose;
+mod columns;
 mod conform;
 mod data_file;
 mod equality;
@@ -38,6 +40,7 @@ mod statistics;
 mod store;
 mod writer;
 
+pub use columns::{ColumnCache, ColumnFigures, YieldingPool};
 pub(crate) use evolve::readable;
 pub(crate) use literal::{literal_of, scalar_of};
 pub use progress::WriteProgress;

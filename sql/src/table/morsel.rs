@@ -4,6 +4,7 @@
 //!
 //! ```text
 //! file -> deletes, footer -> access plan -> Parquet reader -> stage
+//!                                      \-> columns in memory
 //! ```
 
 use std::fmt;
@@ -24,6 +25,7 @@ use tarn_catalog::iceberg::deleted_positions;
 use tarn_catalog::storage::Storage;
 
 use super::access::{Positions, live_rows};
+use super::columns::ColumnReading;
 use super::equality::EqualityDeletes;
 use super::footer::TableFile;
 use super::rows::RowPruning;
@@ -35,13 +37,15 @@ type EngineResult<T> = datafusion::common::Result<T>;
 /// Opens the files of one partition of a scan.
 #[derive(Debug)]
 pub(crate) struct TableMorselizer {
-    /// For files that are read as they are.
-    pub straight: Arc<dyn Morselizer>,
     pub reading: Arc<Reading>,
 }
 
-/// What files with deletes, or of a scan with a stage, are read with.
+/// What files are read with.
 pub(crate) struct Reading {
+    /// Where columns may be in memory.
+    pub served: Option<Arc<ColumnReading>>,
+    /// The Parquet reader for files that are read as they are.
+    pub straight: Arc<dyn Morselizer>,
     /// The Parquet reader that keeps to a plan of rows.
     pub careful: Arc<dyn Morselizer>,
     pub readers: Arc<dyn ParquetFileReaderFactory>,
@@ -67,8 +71,9 @@ impl Morselizer for TableMorselizer {
     fn plan_file(&self, mut file: PartitionedFile) -> EngineResult<Box<dyn MorselPlanner>> {
         let about = file.extensions.get_arc::<TableFile>().ok_or_else(foreign_file)?;
         file.statistics = for_reader(file.statistics.take(), &about, self.reading.columns);
-        if self.reading.stage.is_none() && !about.has_deletes() {
-            return self.straight.plan_file(file);
+        let reading = &self.reading;
+        if reading.stage.is_none() && reading.served.is_none() && !about.has_deletes() {
+            return reading.straight.plan_file(file);
         }
         Ok(Box::new(Loading { reading: Arc::clone(&self.reading), file, about }))
     }
@@ -135,6 +140,17 @@ impl Reading {
     ) -> EngineResult<Box<dyn MorselPlanner>> {
         let dead = self.dead_rows(&about).await.map_err(engine_error)?;
         let deleted = self.equality.of(&about).await.map_err(engine_error)?;
+        if let Some(served) = &self.served {
+            let footer = self.footer(&file).await?;
+            let groups = footer.row_groups();
+            let plan = super::rows::within_range(live_rows(groups, &dead), groups, file.range.as_ref());
+            if let Some(planner) = served.offer(plan, &footer, &file, &about)? {
+                return Ok(planner);
+            }
+        }
+        if self.stage.is_none() && dead.is_empty() && !about.has_deletes() {
+            return self.straight.plan_file(file);
+        }
         let mut positions = None;
         let counted = self.stage.as_ref().is_some_and(|stage| stage.needs_positions());
         if counted || !dead.is_empty() {

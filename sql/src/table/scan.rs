@@ -40,6 +40,7 @@ use tarn_catalog::storage::Storage;
 
 use super::bounds::{BoundColumn, primitive};
 use super::choose::{Choice, pruning};
+use super::columns::ColumnCache;
 use super::equality::EqualityDeletes;
 use super::evolve::{Defaults, Evolution};
 use super::footer::{FooterCachingReaders, TableFile};
@@ -375,6 +376,8 @@ impl IcebergTable {
             readers: Arc::clone(&readers),
             adapters: Arc::new(Evolution { defaults: Arc::clone(&self.defaults) }),
             equality: Arc::clone(&equality),
+            columns: columns_of(state),
+            names: self.names.key.clone(),
         });
         let mut options = TableParquetOptions {
             global: state.config_options().execution.parquet.clone(),
@@ -504,6 +507,11 @@ pub(super) fn without_views(expression: Expr) -> EngineResult<Expr> {
         other => Transformed::no(other),
     };
     expression.transform(|expression| Ok(plain(expression))).data()
+}
+
+/// The columns in memory, unless the session reads without them.
+fn columns_of(state: &dyn Session) -> Option<Arc<ColumnCache>> {
+    state.config().get_extension::<ColumnCache>().filter(|columns| !columns.is_off())
 }
 
 /// Writes are planned by us; one that arrives here has gone around that.

@@ -25,6 +25,7 @@ use iceberg::spec::TableMetadata;
 use object_store::ObjectStore;
 use tarn_catalog::storage::Storage;
 
+use super::columns::{ColumnCache, ColumnReading, Scan};
 use super::equality::EqualityDeletes;
 use super::hidden::Hidden;
 use super::morsel::{Reading, TableMorselizer};
@@ -42,6 +43,10 @@ pub(crate) struct TableScan {
     pub readers: Arc<dyn ParquetFileReaderFactory>,
     pub adapters: Arc<dyn PhysicalExprAdapterFactory>,
     pub equality: Arc<EqualityDeletes>,
+    /// Keeps decoded columns, unless the session does without.
+    pub columns: Option<Arc<ColumnCache>>,
+    /// Tells the names that columns are read under from others of the same table.
+    pub names: String,
 }
 
 /// The data files of a table.
@@ -51,6 +56,8 @@ pub(crate) struct TableSource {
     parquet: ParquetSource,
     stage: Option<StagedScan>,
     scan: Arc<TableScan>,
+    /// Whether the reader was told of an order that it may go by.
+    ordered: bool,
 }
 
 /// A scan whose rows go through a stage: it projects, so that the reader does not.
@@ -67,7 +74,7 @@ struct StagedScan {
 impl TableSource {
     /// A source whose rows are as they are in the files, less those that are deleted by position.
     pub fn straight(parquet: ParquetSource, scan: Arc<TableScan>) -> TableSource {
-        TableSource { parquet, stage: None, scan }
+        TableSource { parquet, stage: None, scan, ordered: false }
     }
 
     /// A source with a stage. Its schema is `schema`, of which `parquet` knows all but the hidden columns, if those are
@@ -82,12 +89,33 @@ impl TableSource {
         let all: Vec<usize> = (0..own.fields().len()).collect();
         let projection = ProjectionExprs::from_indices(&all, own);
         let stage = Some(StagedScan { schema, projection, predicate: None, hidden });
-        TableSource { parquet, stage, scan }
+        TableSource { parquet, stage, scan, ordered: false }
     }
 
     fn with_parquet(&self, parquet: &Arc<dyn FileSource>) -> EngineResult<Arc<dyn FileSource>> {
         let parquet = parquet_of(parquet)?;
         Ok(Arc::new(TableSource { parquet, ..self.clone() }))
+    }
+
+    fn in_order(&self, parquet: &Arc<dyn FileSource>) -> EngineResult<Arc<dyn FileSource>> {
+        let parquet = parquet_of(parquet)?;
+        Ok(Arc::new(TableSource { parquet, ordered: true, ..self.clone() }))
+    }
+
+    /// What serves a scan from memory: one without a stage, in any order.
+    fn columns(&self, parquet: &ParquetSource, partition: usize) -> EngineResult<Option<Arc<ColumnReading>>> {
+        let Some(cache) = self.scan.columns.as_ref().filter(|_| self.stage.is_none() && !self.ordered) else {
+            return Ok(None);
+        };
+        let scan = Scan {
+            cache: Arc::clone(cache),
+            readers: Arc::clone(&self.scan.readers),
+            adapters: Arc::clone(&self.scan.adapters),
+            names: self.scan.names.clone(),
+            partition,
+            metrics: self.metrics().clone(),
+        };
+        Ok(ColumnReading::new(parquet, scan)?.map(Arc::new))
     }
 
     /// The reader of a staged scan and the stage: the columns that the projection and the equality deletes need.
@@ -156,7 +184,7 @@ impl FileSource for TableSource {
             .build();
         let careful: Arc<dyn Morselizer> =
             Arc::from(parquet.create_morselizer(Arc::clone(&store), &keeping, partition)?);
-        let straight = match &stage {
+        let straight: Arc<dyn Morselizer> = match &stage {
             None => Arc::from(parquet.create_morselizer(store, config, partition)?),
             Some(_) => Arc::clone(&careful),
         };
@@ -167,6 +195,8 @@ impl FileSource for TableSource {
                 RowPruning::new(predicate, schema, adapters, partition, self.metrics().clone())
             });
         let reading = Arc::new(Reading {
+            served: self.columns(&parquet, partition)?,
+            straight: Arc::clone(&straight),
             careful,
             readers: Arc::clone(&self.scan.readers),
             storage: Arc::clone(&self.scan.storage),
@@ -178,7 +208,7 @@ impl FileSource for TableSource {
             pruning,
             equality: Arc::clone(&self.scan.equality),
         });
-        Ok(Box::new(TableMorselizer { straight, reading }))
+        Ok(Box::new(TableMorselizer { reading }))
     }
 
     fn table_schema(&self) -> &TableSchema {
@@ -264,10 +294,10 @@ impl FileSource for TableSource {
         }
         Ok(match self.parquet.try_pushdown_sort(order, properties)? {
             SortOrderPushdownResult::Exact { inner } => {
-                SortOrderPushdownResult::Exact { inner: self.with_parquet(&inner)? }
+                SortOrderPushdownResult::Exact { inner: self.in_order(&inner)? }
             }
             SortOrderPushdownResult::Inexact { inner } => {
-                SortOrderPushdownResult::Inexact { inner: self.with_parquet(&inner)? }
+                SortOrderPushdownResult::Inexact { inner: self.in_order(&inner)? }
             }
             SortOrderPushdownResult::Unsupported => SortOrderPushdownResult::Unsupported,
         })

@@ -30,6 +30,7 @@ impl World {
         let options = EngineOptions {
             catalog,
             memory_limit_bytes: 64 << 20,
+            column_cache_bytes: 32 << 20,
             spill_dir: folder.path().join("spill"),
             target_partitions: 2,
             version: "test".to_owned(),

@@ -35,7 +35,7 @@ use tarn_catalog::iceberg::{
 use tarn_catalog::storage::{Storage, StorageOptions};
 use tarn_catalog::{RelationId, TableVersion, WriteId};
 
-use super::{IcebergTable, StoreRegistry, WriteProgress, arrow_schema, write_files};
+use super::{ColumnCache, IcebergTable, StoreRegistry, WriteProgress, arrow_schema, write_files};
 use crate::error::Result;
 
 const WAREHOUSE: &str = "memory:///warehouse";
@@ -97,6 +97,7 @@ impl World {
         let registry = Arc::new(StoreRegistry::new(Arc::clone(&storage)));
         let runtime =
             RuntimeEnvBuilder::new().with_object_store_registry(registry).build_arc().expect("runtime");
+        let config = config.with_extension(ColumnCache::new(1 << 28));
         let context = SessionContext::new_with_config_rt(config, runtime);
         World { storage, env: SeededEnv::new(7), context, warehouse: warehouse.to_owned() }
     }
@@ -204,7 +205,21 @@ impl World {
         version
     }
 
+    /// The rows from the files; then the same from the reader that keeps columns, and from the columns that it kept.
     async fn query(&self, sql: &str) -> RecordBatch {
+        let first = self.run(sql).await;
+        for _ in 0..2 {
+            let again = self.run(sql).await;
+            assert_eq!(again.num_rows(), first.num_rows(), "rows from memory: {sql}");
+            // Without an order a limit may give any rows.
+            if !sql.contains("LIMIT") {
+                assert_eq!(sorted(&again), sorted(&first), "values from memory: {sql}");
+            }
+        }
+        first
+    }
+
+    async fn run(&self, sql: &str) -> RecordBatch {
         let frame = self.context.sql(sql).await.unwrap_or_else(|error| panic!("{sql}: {error}"));
         let schema = Arc::new(frame.schema().as_arrow().clone());
         let batches = frame.collect().await.unwrap_or_else(|error| panic!("{sql}: {error}"));
@@ -239,6 +254,21 @@ impl World {
         let names = listed.into_iter().map(|file| file.expect("listed").0.to_string());
         names.filter(|name| name.ends_with(ending)).collect()
     }
+}
+
+/// The rows as text, in an order of their own.
+fn sorted(rows: &RecordBatch) -> Vec<String> {
+    let format = arrow::util::display::FormatOptions::default().with_null("NULL");
+    let columns: Vec<_> = rows
+        .columns()
+        .iter()
+        .map(|column| arrow::util::display::ArrayFormatter::try_new(column.as_ref(), &format))
+        .collect::<std::result::Result<_, _>>()
+        .expect("formatters");
+    let text = |row| columns.iter().map(|column| format!("{}|", column.value(row))).collect::<String>();
+    let mut lines: Vec<String> = (0..rows.num_rows()).map(text).collect();
+    lines.sort();
+    lines
 }
 
 fn scanned_files(plan: &Arc<dyn ExecutionPlan>) -> usize {
