@@ -118,8 +118,10 @@ impl ColumnReading {
             if *after == RowGroupAccess::Skip {
                 continue;
             }
-            // Of a part of the pages the reader decodes less than is to be kept.
-            if found.missing > 0 && !(found.hot && before == after) {
+            let rows = columns.rows_of(found.group)?;
+            // Of a small part of the pages the reader decodes much less than is to be kept.
+            let most = before == after || rows_read(after, rows) >= rows / 2;
+            if found.missing > 0 && !(found.hot && most) {
                 return Ok(None);
             }
             let (access, file) = (after.clone(), file.clone());
@@ -178,6 +180,14 @@ impl ColumnReading {
     pub(super) fn key(&self, file: &Arc<str>, group: usize, column: usize) -> Option<ChunkKey> {
         let (_, column) = self.wanted.get(column)?;
         Some(ChunkKey { file: Arc::clone(file), group, column: *column })
+    }
+}
+
+fn rows_read(access: &RowGroupAccess, rows: usize) -> usize {
+    match access {
+        RowGroupAccess::Skip => 0,
+        RowGroupAccess::Scan => rows,
+        RowGroupAccess::Selection(selection) => selection.row_count(),
     }
 }
 

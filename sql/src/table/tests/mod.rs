@@ -1,6 +1,7 @@
 //! Tables written and read back through a real object store and a real query engine; only the catalog is left out: a
 //! version is produced as a commit would, and registered under a name.
 
+mod columns;
 mod differential;
 mod equality;
 mod evolution;
