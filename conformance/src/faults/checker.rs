@@ -10,6 +10,8 @@ use std::collections::{BTreeMap, BTreeSet};
 pub struct Observed {
     /// Of the common table: (writer, statement) -> its rows and how many different ordinals they have.
     pub inserted: BTreeMap<(u32, u64), Rows>,
+    /// The same of the table that only blocks write to.
+    pub posted: BTreeMap<(u32, u64), Rows>,
     /// The tables made by CREATE TABLE AS that exist, with their row counts.
     pub tables: BTreeMap<String, u64>,
     /// The rows of each writer's own, overwritten table.
@@ -27,6 +29,7 @@ pub struct Rows {
 /// Everything that must not be, in words; empty when all is well.
 pub fn check(journal: &Journal, observed: &Observed) -> Vec<String> {
     let mut violations = inserts(journal, observed);
+    violations.extend(blocks(journal, observed));
     violations.extend(tables(journal, observed));
     violations.extend(overwrites(journal, observed));
     violations
@@ -36,10 +39,9 @@ fn inserts(journal: &Journal, observed: &Observed) -> Vec<String> {
     let mut violations = Vec::new();
     let mut promised = BTreeSet::new();
     for event in &journal.events {
-        let Operation::Insert { rows } = event.operation else { continue };
+        let (Operation::Insert { rows } | Operation::Block { rows, .. }) = event.operation else { continue };
         promised.insert((event.writer, event.statement));
-        let seen = observed.inserted.get(&(event.writer, event.statement));
-        let (count, distinct) = seen.map_or((0, 0), |rows| (rows.count, rows.distinct));
+        let Rows { count, distinct } = seen(&observed.inserted, event);
         let is_whole = count == rows && distinct == rows;
         let wrong = match event.outcome {
             Outcome::Acknowledged => !is_whole,
@@ -53,6 +55,32 @@ fn inserts(journal: &Journal, observed: &Observed) -> Vec<String> {
     let strangers = observed.inserted.keys().filter(|key| !promised.contains(key));
     violations.extend(
         strangers.map(|(writer, statement)| format!("rows of {writer}/{statement}, which nobody wrote")),
+    );
+    violations
+}
+
+fn seen(table: &BTreeMap<(u32, u64), Rows>, event: &Event) -> Rows {
+    table.get(&(event.writer, event.statement)).copied().unwrap_or(Rows { count: 0, distinct: 0 })
+}
+
+/// Both tables of a block have its rows, or neither has. What the common table may have is checked as of an INSERT.
+fn blocks(journal: &Journal, observed: &Observed) -> Vec<String> {
+    let mut violations = Vec::new();
+    let mut promised = BTreeSet::new();
+    for event in &journal.events {
+        if !matches!(event.operation, Operation::Block { .. }) {
+            continue;
+        }
+        promised.insert((event.writer, event.statement));
+        let (common, posted) = (seen(&observed.inserted, event), seen(&observed.posted, event));
+        if common != posted {
+            let found = format!("{} rows in one table and {} in the other", common.count, posted.count);
+            violations.push(format!("{}: {found}", words(event)));
+        }
+    }
+    let strangers = observed.posted.keys().filter(|key| !promised.contains(key));
+    violations.extend(
+        strangers.map(|(writer, statement)| format!("postings of {writer}/{statement}, which nobody made")),
     );
     violations
 }
@@ -130,7 +158,9 @@ fn overwrites(journal: &Journal, observed: &Observed) -> Vec<String> {
 /// Did this statement happen, judged by what is there? Asked only for statements whose outcome was unknown.
 pub fn happened(event: &Event, observed: &Observed) -> bool {
     match &event.operation {
-        Operation::Insert { .. } => observed.inserted.contains_key(&(event.writer, event.statement)),
+        Operation::Insert { .. } | Operation::Block { .. } => {
+            observed.inserted.contains_key(&(event.writer, event.statement))
+        }
         Operation::Create { table, .. } => observed.tables.contains_key(table),
         Operation::Drop { table } => !observed.tables.contains_key(table),
         Operation::Overwrite => {

@@ -26,6 +26,11 @@ pub enum Operation {
     Drop {
         table: String,
     },
+    /// BEGIN; this many rows into the common table; as many into the table of postings; COMMIT, or ROLLBACK.
+    Block {
+        rows: u64,
+        commits: bool,
+    },
     /// INSERT OVERWRITE of the writer's own table by the one row (statement).
     Overwrite,
 }

@@ -1,7 +1,8 @@
 //! Kill the server at any moment and look at what is left (harness H1 of the design's reliability page). Concurrent
 //! writers keep a journal of what was promised to them; the server is killed with SIGKILL at a random moment and
 //! started again; then every acknowledged statement must be there exactly once, every unanswered one wholly or not at
-//! all, every refused one not at all, and the snapshot chain of every table must be whole.
+//! all, every refused one not at all, a transaction over two tables in both or in neither, and the snapshot chain of every
+//! table must be whole.
 //!
 //! Read `workload` for what the writers do, `journal` for what they write down, `checker` for the rules (a pure
 //! function, with planted bugs that prove it can fail), `observe` for how the state after a restart is read.

@@ -4,17 +4,13 @@ use super::chain;
 use super::checker::{Observed, Rows};
 use super::rows;
 use crate::Result;
+use std::collections::BTreeMap;
 use tokio_postgres::Client;
 
 pub async fn state(client: &Client, schema: &str) -> Result<Observed> {
     let mut observed = Observed::default();
-    let grouped = format!(
-        "SELECT writer, statement, count(*), count(DISTINCT ordinal) FROM {schema}.rows GROUP BY writer, statement"
-    );
-    for row in rows(client, &grouped).await? {
-        let key = (number(&row, 0)?, number(&row, 1)?);
-        observed.inserted.insert(key, Rows { count: number(&row, 2)?, distinct: number(&row, 3)? });
-    }
+    observed.inserted = by_statement(client, schema, "rows").await?;
+    observed.posted = by_statement(client, schema, "postings").await?;
     let listed = format!(
         "SELECT table_name, metadata_location FROM system.tables \
          WHERE catalog = 'lake' AND schema = '{schema}' ORDER BY table_name"
@@ -32,6 +28,19 @@ pub async fn state(client: &Client, schema: &str) -> Result<Observed> {
         }
     }
     Ok(observed)
+}
+
+async fn by_statement(client: &Client, schema: &str, table: &str) -> Result<BTreeMap<(u32, u64), Rows>> {
+    let grouped = format!(
+        "SELECT writer, statement, count(*), count(DISTINCT ordinal) FROM {schema}.{table} \
+         GROUP BY writer, statement"
+    );
+    let mut statements = BTreeMap::new();
+    for row in rows(client, &grouped).await? {
+        let key = (number(&row, 0)?, number(&row, 1)?);
+        statements.insert(key, Rows { count: number(&row, 2)?, distinct: number(&row, 3)? });
+    }
+    Ok(statements)
 }
 
 fn text(row: &[Option<String>], column: usize) -> Result<String> {

@@ -17,6 +17,10 @@ fn drop_table(table: &str) -> Operation {
     Operation::Drop { table: table.to_string() }
 }
 
+fn block(commits: bool) -> Operation {
+    Operation::Block { rows: 2, commits }
+}
+
 /// One writer's history with every kind of statement and outcome.
 fn journal() -> Journal {
     use Outcome::{Acknowledged, Refused, Unknown};
@@ -33,6 +37,9 @@ fn journal() -> Journal {
         event(0, 8, insert(), Unknown),
         event(1, 0, create("maybe"), Unknown),
         event(1, 1, drop_table("kept"), Refused),
+        event(1, 2, block(true), Acknowledged),
+        event(1, 3, block(true), Unknown),
+        event(1, 4, block(false), Refused),
     ];
     Journal { events }
 }
@@ -41,6 +48,7 @@ fn journal() -> Journal {
 fn state() -> Observed {
     let mut observed = Observed::default();
     observed.inserted.insert((0, 0), Rows { count: 3, distinct: 3 });
+    both(&mut observed, (1, 2), 2);
     observed.tables.insert("kept".to_string(), 2);
     observed.latest.insert(0, vec![7]);
     observed.chains.insert("rows".to_string(), good_chain());
@@ -80,10 +88,21 @@ fn nothing_is_found_where_nothing_is_wrong() {
 fn an_unknown_statement_may_have_happened() {
     assert!(violations(|o| rows(o, (0, 8), 3, 3)).is_empty());
     assert!(violations(|o| table(o, "maybe", 2)).is_empty());
+    assert!(violations(|o| both(o, (1, 3), 2)).is_empty());
 }
 
 fn rows(observed: &mut Observed, statement: (u32, u64), count: u64, distinct: u64) {
     observed.inserted.insert(statement, Rows { count, distinct });
+}
+
+fn posted(observed: &mut Observed, statement: (u32, u64), count: u64) {
+    observed.posted.insert(statement, Rows { count, distinct: count });
+}
+
+/// The rows of a block in both of its tables.
+fn both(observed: &mut Observed, statement: (u32, u64), count: u64) {
+    rows(observed, statement, count, count);
+    posted(observed, statement, count);
 }
 
 fn table(observed: &mut Observed, name: &str, rows: u64) {
@@ -97,14 +116,23 @@ fn latest(observed: &mut Observed, values: &[u64]) {
 #[test]
 fn every_planted_bug_in_the_rows_is_found() {
     type Bug = fn(&mut Observed);
-    let bugs: [(&str, Bug); 13] = [
-        ("an acknowledged insert is gone", |o| o.inserted.clear()),
+    let bugs: [(&str, Bug); 19] = [
+        ("an acknowledged insert is gone", |o| drop(o.inserted.remove(&(0, 0)))),
         ("one row of it is gone", |o| rows(o, (0, 0), 2, 2)),
         ("it is there twice", |o| rows(o, (0, 0), 6, 3)),
         ("one row was swapped for another", |o| rows(o, (0, 0), 3, 2)),
         ("a refused insert is there", |o| rows(o, (0, 1), 3, 3)),
         ("an unknown insert is there in part", |o| rows(o, (0, 8), 1, 1)),
         ("rows that nobody wrote", |o| rows(o, (9, 9), 1, 1)),
+        ("half of an acknowledged block is gone", |o| o.posted.clear()),
+        ("an acknowledged block is gone", |o| {
+            o.inserted.remove(&(1, 2));
+            o.posted.clear();
+        }),
+        ("both halves of a block lack a row", |o| both(o, (1, 2), 1)),
+        ("half of an unknown block is there", |o| posted(o, (1, 3), 2)),
+        ("a block that was rolled back is there", |o| both(o, (1, 4), 2)),
+        ("postings that nobody made", |o| posted(o, (9, 9), 1)),
         ("an acknowledged table is gone", |o| o.tables.clear()),
         ("an acknowledged table is empty", |o| table(o, "kept", 0)),
         ("a dropped table is back", |o| table(o, "dropped", 2)),
