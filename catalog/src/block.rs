@@ -15,6 +15,7 @@ use std::sync::Arc;
 
 use crate::change::Change;
 use crate::error::{Error, ErrorKind, Result};
+use crate::held::Hold;
 use crate::id::{RelationId, WriteId};
 use crate::reader::Reader;
 use crate::store::Overlay;
@@ -31,6 +32,8 @@ pub struct Block {
     pub(crate) rows: Overlay,
     /// The writes that own the manifests of staged versions, by the table's folder.
     pub(crate) staging: BTreeMap<String, Staging>,
+    /// The data files that its statements have taken rows out of.
+    pub(crate) holds: Vec<Hold>,
 }
 
 /// Files that only the block reads.
@@ -52,7 +55,7 @@ pub struct Savepoint {
 impl Block {
     pub(crate) fn new(made: Transaction) -> Block {
         let rows = Overlay::new(made.reader().store().clone());
-        Block { made, rows, staging: BTreeMap::new() }
+        Block { made, rows, staging: BTreeMap::new(), holds: Vec::new() }
     }
 
     /// The version at the beginning with everything that the block has made.

@@ -13,10 +13,10 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 
 use crate::block::{Block, Savepoint, Staging};
-use crate::commit::{self, Committer, Folds, IntentChange, Latches, Parts, WriteIntent};
+use crate::commit::{self, Committer, Folds, IntentChange, Latches, Parts, Turn, Turns, WriteIntent};
 use crate::env::Env;
 use crate::error::{Error, ErrorKind, Result};
-use crate::id::{CommitSequence, RoleId, WriteId};
+use crate::id::{CommitSequence, RelationId, RoleId, WriteId};
 use crate::reader::Reader;
 use crate::storage::{Checked, Storage};
 use crate::store::{self, Memory, Rocks, Space, Store, keys, values};
@@ -91,9 +91,11 @@ impl Catalog {
             storage,
             env,
             latches: Latches::default(),
+            turns: Turns::default(),
             folds: Folds::default(),
             committer,
             pins: Arc::default(),
+            held: Arc::default(),
         };
         Ok(Arc::new(Catalog { parts, warehouse, ids, leftover }))
     }
@@ -139,11 +141,26 @@ impl Catalog {
             return Ok(transaction.reader().sequence());
         }
         let unused = commit::unused(&transaction);
+        let _passes = match transaction.in_turn {
+            true => Vec::new(),
+            false => self.parts.turns.pass(&commit::tables(&transaction)).await,
+        };
         let sequence = commit::commit(&self.parts, transaction).await?;
         for write in unused {
             self.abandon_write(write, &[]).await;
         }
         Ok(sequence)
+    }
+
+    /// Waits for the turn of a table: as long as it is held, only a transaction that says [`Transaction::in_turn`] commits
+    /// to the table. To be taken before anything is read that the commit rests on.
+    pub async fn take_turn(&self, relation: RelationId) -> Turn {
+        self.parts.turns.take(relation).await
+    }
+
+    /// Whether an open transaction has changed rows of this data file, so that they must stay where they are.
+    pub fn is_held(&self, data_file: &str) -> bool {
+        self.parts.held.contains(data_file)
     }
 
     /// Begins a transaction of several statements on the catalog as it is now.
@@ -160,7 +177,8 @@ impl Catalog {
     /// Makes everything that the statements of a block did, all or none of it; errors as of [`Catalog::commit`]. Either
     /// way the block leaves no file that is not part of a table.
     pub async fn commit_block(&self, block: Block) -> Result<CommitSequence> {
-        let Block { made, rows: _, staging } = block;
+        // The files stay held until the answer is there.
+        let Block { made, rows: _, staging, holds: _holds } = block;
         let writes = made.write_ids();
         let answer = self.commit(made).await;
         self.discard(staging).await;

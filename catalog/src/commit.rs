@@ -1,9 +1,11 @@
 //! How a transaction becomes true: gather (write the new metadata files, read what the decision needs), decide (a pure
 //! function), write (one synced batch). Read `commit/gather.rs`, `commit/decide.rs` and `commit/group.rs` in this order;
 //! `commit/fold.rs` comes first, where several appends are one transaction;
-//! `commit/stage.rs` is what happens before, statement by statement, in a transaction of several.
+//! `commit/stage.rs` is what happens before, statement by statement, in a transaction of several; `commit/turn.rs` lets
+//! whoever has lost too often come next.
 //! It must never run a query.
 
+mod by_table;
 mod decide;
 mod facts;
 mod fold;
@@ -14,23 +16,28 @@ mod latch;
 mod look;
 mod reads;
 mod stage;
+mod turn;
 mod upkeep;
 
 use std::sync::Arc;
 
 pub(crate) use fold::{Folds, commit};
-pub(crate) use gather::unused;
+pub(crate) use gather::{tables, unused};
 pub(crate) use group::{Committer, Prepared, Work};
 pub(crate) use intent::{IntentChange, WriteIntent};
 use latch::Latch;
 pub(crate) use latch::Latches;
 pub(crate) use stage::stage;
+pub use turn::Turn;
+pub(crate) use turn::Turns;
 pub(crate) use upkeep::UpkeepChange;
 pub use upkeep::{Discard, UpkeepRecord};
 
 use crate::change::Change;
 use crate::env::Env;
-use crate::error::{ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Result};
+use crate::held::Held;
+use crate::iceberg::Operation;
 use crate::id::CommitSequence;
 use crate::pins::Pins;
 use crate::reader::{Reader, remember};
@@ -45,9 +52,11 @@ pub(crate) struct Parts {
     pub(crate) storage: Arc<Storage>,
     pub(crate) env: Arc<dyn Env>,
     pub(crate) latches: Latches,
+    pub(crate) turns: Turns,
     pub(crate) folds: Folds,
     pub(crate) committer: Arc<Committer>,
     pub(crate) pins: Arc<Pins>,
+    pub(crate) held: Arc<Held>,
 }
 
 impl Parts {
@@ -100,6 +109,7 @@ async fn try_commit(
     };
     // Taken under the latches: nobody moves these tables until the answer is there.
     let reader = parts.reader();
+    give_way(parts, &transaction)?;
     reads::check(&transaction, &reader).await?;
     let moves = gather::produce_writes(parts, &reader, &transaction, produced).await?;
     let base = transaction.reader().sequence();
@@ -110,4 +120,16 @@ async fn try_commit(
     let prepared =
         Prepared { principal: transaction.principal, base, changes, unchanged: transaction.unchanged };
     parts.committer.submit(Work::Commit(prepared), latches).await
+}
+
+/// Compaction must not move rows that an open transaction has named.
+fn give_way(parts: &Parts, transaction: &Transaction) -> Result<()> {
+    for write in transaction.table_writes() {
+        let Operation::Rewrite(rewrite) = &write.operation else { continue };
+        if rewrite.removed.iter().any(|file| parts.held.contains(file)) {
+            let message = format!("files of table {} are in use by an open transaction", write.name);
+            return Err(Error::new(ErrorKind::Conflict, message).with_hint("Try again when it has ended."));
+        }
+    }
+    Ok(())
 }

@@ -23,6 +23,8 @@ mod reader;
 
 mod pins;
 
+mod held;
+
 mod catalog;
 
 mod store;
@@ -42,7 +44,7 @@ mod error;
 pub use block::{Block, Savepoint};
 pub use catalog::{Catalog, MetadataChange, Options, Reaped};
 pub use change::Change;
-pub use commit::{Discard, UpkeepRecord};
+pub use commit::{Discard, Turn, UpkeepRecord};
 pub use error::{Error, ErrorKind, ObjectKind, Result};
 pub use id::*;
 pub use object::Securable;

@@ -63,6 +63,7 @@ pub struct Transaction {
     pub(crate) writes: Vec<Planned>,
     pub(crate) unchanged: Vec<Securable>,
     pub(crate) reads: BTreeMap<RelationId, Reading>,
+    pub(crate) in_turn: bool,
     reader: Reader,
     ids: Arc<Ids>,
 }
@@ -75,6 +76,7 @@ impl Transaction {
             writes: Vec::new(),
             unchanged: Vec::new(),
             reads: BTreeMap::new(),
+            in_turn: false,
             reader,
             ids,
         }
@@ -118,6 +120,11 @@ impl Transaction {
     pub fn assume_rows_unchanged(&mut self, relation: RelationId, reading: Reading) {
         let known = self.reads.entry(relation).or_insert(reading);
         *known = (*known).max(reading);
+    }
+
+    /// Says that whoever commits this has the turn of the table that it writes.
+    pub fn in_turn(&mut self) {
+        self.in_turn = true;
     }
 
     pub fn changes(&self) -> &[Change] {

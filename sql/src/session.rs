@@ -7,10 +7,10 @@ use std::sync::Arc;
 use arrow::array::ArrayRef;
 use arrow::datatypes::{DataType, SchemaRef};
 use tarn_catalog::access::Principal;
-use tarn_catalog::{Reader, RoleId};
+use tarn_catalog::{Reader, RelationId, RoleId, Turn};
 use tokio_util::sync::CancellationToken;
 
-use crate::again::Attempts;
+use crate::again::{Attempts, Next};
 use crate::authorize::authorize;
 use crate::engine::{Engine, Login};
 use crate::error::{Error, Result};
@@ -73,6 +73,14 @@ impl Canceller {
         *self.0.lock() = token.clone();
         token
     }
+}
+
+/// One attempt at a statement.
+struct Attempt {
+    in_turn: bool,
+    /// The table that the statement changes if it may be tried again after a conflict: it commits by itself, and does
+    /// nothing but change rows.
+    changes: Option<RelationId>,
 }
 
 /// One connection's state.
@@ -207,34 +215,46 @@ impl Session {
         }
         let told = self.notices.len();
         let mut attempts = Attempts::first();
+        let catalog = Arc::clone(self.engine.catalog());
+        let mut turn: Option<Turn> = None;
         loop {
-            let mut can_repeat = false;
-            let error = match self.attempt(parsed.clone(), parameters, &stop, &mut can_repeat).await {
+            let mut attempt = Attempt { in_turn: turn.is_some(), changes: None };
+            let work = self.attempt(parsed.clone(), parameters, &stop, &mut attempt);
+            let answer = match turn.take() {
+                Some(turn) => turn.during(work).await,
+                None => work.await,
+            };
+            let (error, relation) = match (answer, attempt.changes) {
                 // It has not happened and its client has seen nothing of it, so it may as well have come later.
-                Err(error) if can_repeat => error,
-                answer => return answer,
+                (Err(error), Some(relation)) => (error, relation),
+                (answer, _) => return answer,
             };
-            let env = Arc::clone(self.engine.catalog().env());
-            let Some(pause) = attempts.pause(&error, env.as_ref()) else { return Err(error) };
+            let Some(next) = attempts.next(&error, catalog.env().as_ref()) else { return Err(error) };
             self.notices.truncate(told);
-            let pause = async {
-                tokio::time::sleep(pause).await;
-                Ok(())
+            let next = async {
+                Ok(match next {
+                    Next::Turn => Some(catalog.take_turn(relation).await),
+                    Next::Pause(pause) => {
+                        tokio::time::sleep(pause).await;
+                        None
+                    }
+                })
             };
-            stop.or(pause).await?;
+            turn = stop.or(next).await?;
         }
     }
 
-    /// Takes a statement through its steps once. `can_repeat` says whether it may be tried again after a conflict.
+    /// Takes a statement through its steps once.
     async fn attempt(
         &mut self,
         parsed: Parsed,
         parameters: &[ArrayRef],
         stop: &Stop,
-        can_repeat: &mut bool,
+        attempt: &mut Attempt,
     ) -> Result<Outcome> {
         let mut context = self.context(&parsed.statement).await?;
         context.stop = stop.clone();
+        context.in_turn = attempt.in_turn;
         let planned = stop.or(async {
             let resolved = resolve(parsed.statement, &context.scope).await?;
             let authorized = authorize(resolved, &context.scope)?;
@@ -246,7 +266,7 @@ impl Session {
         });
         let (plan, reads) = planned.await?;
         context.remember_reads(reads).await;
-        *can_repeat = self.open.is_none() && execute::changes_rows(&plan);
+        attempt.changes = execute::changes_rows(&plan).filter(|_| self.open.is_none());
         match execute::execute(plan, &mut context, self).await? {
             Outcome::Rows { schema, rows, tag } => {
                 let rows = stop.clone().guard(rows, context.scope.reader.clone());

@@ -14,7 +14,7 @@ use super::{IntentChange, Parts, Work, WriteIntent};
 use crate::block::{Block, Staging};
 use crate::change::Change;
 use crate::error::Result;
-use crate::iceberg::{Basis, Others, TableWrite, Target, produce};
+use crate::iceberg::{Basis, Operation, Others, TableWrite, Target, produce};
 use crate::id::{CommitSequence, RelationId, WriteId};
 use crate::reader::{Reader, remember};
 use crate::store::{Space, keys, values};
@@ -59,6 +59,7 @@ pub(crate) async fn stage(parts: &Parts, block: &mut Block, statement: Transacti
         snapshots.push(snapshot_id);
     }
     lay(block, &statement, tables, parts)?;
+    block.holds.push(parts.held.hold(changed_files(&statement)));
     for (mut planned, snapshot_id) in statement.writes.into_iter().zip(snapshots) {
         planned.snapshot_id = snapshot_id;
         block.made.writes.push(planned);
@@ -68,6 +69,15 @@ pub(crate) async fn stage(parts: &Parts, block: &mut Block, statement: Transacti
         block.made.assume_rows_unchanged(relation, reading);
     }
     Ok(())
+}
+
+/// The data files of others that a statement takes rows out of.
+fn changed_files(statement: &Transaction) -> Vec<String> {
+    let deltas = statement.table_writes().filter_map(|write| match &write.operation {
+        Operation::RowDelta(delta) => Some(delta.deleted.keys().chain(&delta.removed)),
+        _ => None,
+    });
+    deltas.flatten().cloned().collect()
 }
 
 async fn current(reader: &Reader, relation: RelationId) -> Result<Option<Table>> {

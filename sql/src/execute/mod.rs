@@ -17,7 +17,7 @@ mod write;
 use std::sync::Arc;
 
 use arrow::datatypes::SchemaRef;
-use tarn_catalog::{Block, CommitSequence, Transaction};
+use tarn_catalog::{Block, CommitSequence, RelationId, Transaction};
 use tokio::task::JoinHandle;
 
 use crate::engine::Engine;
@@ -32,9 +32,13 @@ use effect::Effect;
 pub(crate) use query::physical_plan;
 pub(crate) use update::{add_files, update_table};
 
-/// Whether a plan only changes rows of tables, so that it can be made again on a newer version of them.
-pub(crate) fn changes_rows(plan: &Plan) -> bool {
-    matches!(Effect::of(&plan.kind), Effect::Writes("INSERT" | "UPDATE" | "DELETE" | "MERGE"))
+/// The table of which a plan only changes rows, so that it can be made again on a newer version of it.
+pub(crate) fn changes_rows(plan: &Plan) -> Option<RelationId> {
+    match &plan.kind {
+        PlanKind::Insert(insert) => Some(insert.target.found.relation.id),
+        PlanKind::Change(change) => Some(change.target.found.relation.id),
+        _ => None,
+    }
 }
 
 /// Runs a plan.

@@ -62,6 +62,8 @@ pub(crate) struct Context {
     pub block: Option<SharedBlock>,
     isolation: Isolation,
     pub read_only: bool,
+    /// Whether the statement is done again in the turn of the table that it changes.
+    pub in_turn: bool,
     /// The tables whose rows must not have changed when the statement commits.
     pub reads: Vec<(RelationId, Reading)>,
     /// What system tables and catalog functions may know.
@@ -101,6 +103,7 @@ impl Context {
             block: None,
             isolation: if serializable { Isolation::Serializable } else { Isolation::Snapshot },
             read_only: is(transaction::READ_ONLY, "on"),
+            in_turn: false,
             reads: Vec::new(),
             system,
             reorder_joins: settings.is_on("enable_join_reorder"),
@@ -130,6 +133,9 @@ impl Context {
         let mut begun = self.catalog().begin_at(self.scope.reader.clone(), self.scope.principal.role);
         for (relation, reading) in &self.reads {
             begun.assume_rows_unchanged(*relation, *reading);
+        }
+        if self.in_turn {
+            begun.in_turn();
         }
         begun
     }

@@ -1,6 +1,7 @@
 //! Rewrites groups of files: each is read as queries read, deletes left out, written under the current partitioning, and
 //! put in the place of its input in one commit of its own. A row that somebody deletes in the meantime makes the group
-//! start again, never the other one's statement; after some tries the group is left for another day.
+//! start again, never the other one's statement; after some tries the group is left for another day. Files that an open
+//! transaction has changed rows of are left alone.
 
 use std::sync::Arc;
 
@@ -64,7 +65,11 @@ pub(crate) async fn optimize(
     context: &Context,
 ) -> Result<Report> {
     let spec_id = target.version.metadata.default_partition_spec_id();
-    let files = context.stop.or(candidates(target, filter, context)).await?;
+    let mut files = context.stop.or(candidates(target, filter, context)).await?;
+    let all = files.len();
+    // A transaction names rows by their places, so they stay where they are until it has ended.
+    files.retain(|file| !context.catalog().is_held(&file.url));
+    let in_use = all - files.len();
     let mut groups = choose(files, spec_id, &options.thresholds);
     let mut report = Report::default();
     if options.dry_run {
@@ -109,6 +114,7 @@ pub(crate) async fn optimize(
     report.figure("rewritten_groups", rewritten);
     report.figure("contended_groups", contended);
     report.figure("groups_left_for_later", all - begun);
+    report.figure("files_in_use", in_use);
     Ok(report)
 }
 
@@ -216,6 +222,9 @@ async fn rewrite_once(
     let SnapshotFiles { data, deletes } =
         snapshot_files(catalog.storage(), &metadata, snapshot.snapshot_id()).await?;
     let wanted: std::collections::HashSet<&str> = group.files.iter().map(|file| file.url.as_str()).collect();
+    if wanted.iter().any(|url| catalog.is_held(url)) {
+        return Ok(Done::Contended);
+    }
     let live: Vec<&LiveFile> = data.iter().filter(|live| wanted.contains(live.file.file_path())).collect();
     if live.len() < group.files.len() {
         return Ok(Done::Gone);
