@@ -14,7 +14,7 @@ logs=$(mktemp -d "${TMPDIR:-/tmp}/tarn-test.XXXXXX")
 kills=${KILLS:-50}
 operations=${OPERATIONS:-1000}
 seeds=${SEEDS:-1 2 3 4}
-seconds=${SECONDS_TOGETHER:-20}
+seconds=${SECONDS_TOGETHER:-24}
 steps=${STEPS:-format dependencies licences lint unit build slt differential operate psql drivers pyiceberg interop s3 damage faults concurrency demo}
 passed=0
 failed=0
@@ -107,6 +107,6 @@ step interop "$conformance" with-server conformance/clients/interop/run.sh
 step s3 conformance/clients/s3/run.sh "$target/debug/tarn"
 step damage "$conformance" damage
 step faults "$conformance" faults --kills "$kills"
-step concurrency "$conformance" concurrency --seconds "$seconds" --without upsert
+step concurrency "$conformance" concurrency --seconds "$seconds"
 step demo "$conformance" demo --exit --folder "$logs/demo"
 finish

@@ -126,6 +126,11 @@ pub(super) fn estimate(plan: &LogicalPlan) -> Option<Estimate> {
         LogicalPlan::Join(join) => joined(join),
         LogicalPlan::EmptyRelation(_) => Some(Estimate::unknown(1.0, width)),
         LogicalPlan::Values(values) => Some(Estimate::unknown(values.values.len() as f64, width)),
+        // A step that only looks at its rows.
+        LogicalPlan::Extension(step) => match step.node.inputs().as_slice() {
+            [input] if input.schema() == step.node.schema() => estimate(input),
+            _ => None,
+        },
         _ => None,
     }
 }

@@ -17,6 +17,7 @@ mod null_aware;
 mod overflow;
 mod query;
 mod schema;
+mod seen;
 mod values;
 mod write;
 
@@ -38,6 +39,7 @@ pub(crate) use moment::time_ms;
 pub(crate) use null_aware::WholeNotIn;
 pub(crate) use overflow::CheckedArithmetic;
 pub(crate) use query::{QueryPlan, plan_query, plan_with, provider};
+pub(crate) use seen::{Seen, SeenColumn, StatementPlanner};
 pub(crate) use write::InsertPlan;
 
 use crate::authorize::Authorized;

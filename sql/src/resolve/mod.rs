@@ -25,7 +25,7 @@ pub(crate) use names::{DATABASE, Found, Scope, nearest};
 pub(crate) use policy::PolicyObject;
 pub(crate) use query::{ResolvedQuery, ResolvedRelation, resolve_query};
 pub(crate) use reading::{At, state_of_suffix};
-pub(crate) use reads::tables_read;
+pub(crate) use reads::{tables_read, tables_read_by};
 pub(crate) use target::TableTarget;
 
 use crate::error::{Error, Result};

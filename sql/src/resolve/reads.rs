@@ -3,7 +3,7 @@
 
 use tarn_catalog::{Reading, RelationId};
 
-use super::{Action, ResolvedQuery, ResolvedRelation};
+use super::{Action, Change, ResolvedQuery, ResolvedRelation};
 
 /// What a statement reads beside the rows that it changes, which the write itself looks after.
 pub(crate) fn tables_read(action: &Action) -> Vec<(RelationId, Reading)> {
@@ -12,12 +12,19 @@ pub(crate) fn tables_read(action: &Action) -> Vec<(RelationId, Reading)> {
     tables
 }
 
+/// What a statement that changes rows reads beside them.
+pub(crate) fn tables_read_by(change: &Change) -> Vec<(RelationId, Reading)> {
+    let mut tables = Vec::new();
+    change.queries().into_iter().for_each(|query| of_query(query, &mut tables));
+    tables
+}
+
 fn collect(action: &Action, tables: &mut Vec<(RelationId, Reading)>) {
     match action {
         Action::Query(query) => of_query(query, tables),
         Action::Insert { source, .. } => source.iter().for_each(|query| of_query(query, tables)),
         // The rows of its target are the write's own to look after.
-        Action::Change(change) => change.queries().into_iter().for_each(|query| of_query(query, tables)),
+        Action::Change(change) => tables.extend(tables_read_by(change)),
         Action::CreateTable { query: Some(query), .. } => of_query(query, tables),
         Action::Explain { analyze: true, action, .. } => collect(action, tables),
         _ => {}

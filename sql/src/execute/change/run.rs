@@ -76,7 +76,8 @@ pub(in crate::execute) async fn change(plan: ChangePlan, context: &Context) -> R
 fn read_set(plan: &ChangePlan, context: &Context) -> Result<ReadSet> {
     let storage = Arc::clone(context.catalog().storage());
     let table = IcebergTable::new(plan.target.state()?, storage)?;
-    Ok(ReadSet(table.file_filter(&context.state, &plan.read)))
+    let keys = plan.keys.as_ref().and_then(|keys| keys.all()).unwrap_or_default();
+    Ok(ReadSet(table.file_filter(&context.state, &plan.read, keys)))
 }
 
 /// Rows that only come need nothing to be as it was.

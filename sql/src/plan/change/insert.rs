@@ -13,6 +13,7 @@ use datafusion::logical_expr::{
 };
 
 use super::items::{Items, Tables, plan_items, with_item_types};
+use super::keys::{Sought, seek};
 use super::layout::{ChangeKind, ChangePlan, RowAction, column, finish, front};
 use super::rows::{change_tables, wanted};
 use super::values::Columns;
@@ -50,22 +51,22 @@ pub(super) async fn plan_insert(
     let come = write::plan_rows(&change.target, names, source.as_ref(), context, &types).await?;
     let alias = change.alias.value.as_str();
     let scanned = columns.scanned();
-    let (rows, front) = match conflict {
+    let (rows, front, sought) = match conflict {
         None => {
             let rows = qualified(come, alias, &columns).map_err(engine_error)?;
-            (rows, front(None, RowAction::Insert.literal()))
+            (rows, front(None, RowAction::Insert.literal()), Sought::default())
         }
         Some(conflict) => {
             let tables = insert_tables(&conflict.query, &change.target, &columns, context).await?;
             let items = plan_items("INSERT", &conflict.query.query, 0, context, &tables, &types)?;
-            let rows = conflicts(&change, conflict, come, &items, &columns, &tables, context)?;
-            (rows, front(Some(alias), Expr::Column(Column::from_name(KIND))))
+            let (rows, sought) = conflicts(&change, conflict, come, &items, &columns, &tables, context)?;
+            (rows, front(Some(alias), Expr::Column(Column::from_name(KIND))), sought)
         }
     };
     let (input, returning) = finish(rows, front, Some((alias, scanned)), &items)?;
     let (kind, reads_target) = (ChangeKind::Insert, conflict.is_some());
-    let read = Vec::new();
-    Ok(ChangePlan { target: change.target, kind, input, reads_target, writes: true, returning, read })
+    let Sought { read, keys } = sought;
+    Ok(ChangePlan { target: change.target, kind, input, reads_target, writes: true, returning, read, keys })
 }
 
 /// The tables of the query; the rows that come are only named in it.
@@ -104,7 +105,7 @@ fn conflicts(
     columns: &Columns,
     tables: &Tables,
     context: &Context,
-) -> Result<LogicalPlan> {
+) -> Result<(LogicalPlan, Sought)> {
     let alias = change.alias.value.as_str();
     let key = places(&conflict.key, &columns.written, &change.target.found.relation.name)?;
     let key: Vec<&str> = key.iter().map(|place| columns.written.field(*place).name().as_str()).collect();
@@ -116,7 +117,8 @@ fn conflicts(
         let on = (side(EXCLUDED), side(alias));
         LogicalPlanBuilder::from(rows).join(target, JoinType::Left, on, None)?.build()
     });
-    let joined = joined.map_err(engine_error)?;
+    let mut joined = joined.map_err(engine_error)?;
+    let sought = seek(&mut joined, change, columns, &context.state);
     let condition = conflict.update.as_ref().and_then(|update| update.condition);
     let condition = condition.and_then(|item| items.values.get(item).cloned());
     let kind = what_happens(conflict, &key, condition, alias).map_err(engine_error)?;
@@ -125,10 +127,8 @@ fn conflicts(
     list.push(kind.alias(KIND));
     list.extend(new_values(change, conflict, items, columns, &joined, context)?);
     let kept = Expr::Column(Column::from_name(KIND)).is_not_null();
-    LogicalPlanBuilder::from(joined)
-        .project(list)
-        .and_then(|rows| rows.filter(kept)?.build())
-        .map_err(engine_error)
+    let rows = LogicalPlanBuilder::from(joined).project(list).and_then(|rows| rows.filter(kept)?.build());
+    Ok((rows.map_err(engine_error)?, sought))
 }
 
 /// Counts the rows that come with one key.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use arrow::datatypes::{DataType, FieldRef};
 use datafusion::common::tree_node::TreeNode;
-use datafusion::common::{DFSchema, TableReference};
+use datafusion::common::{Column, DFSchema, TableReference};
 use datafusion::logical_expr::{Expr, LogicalPlan, TableSource};
 use datafusion::sql::sqlparser::ast::{
     self, Ident, Query, SelectItem, SelectItemQualifiedWildcardKind, SetExpr, Value,
@@ -173,24 +173,36 @@ pub(super) fn with_item_types(
     types
 }
 
-/// The parts of a condition that say something about the columns of one relation alone.
-pub(super) fn about(alias: &str, input: &LogicalPlan) -> Vec<Expr> {
+/// The parts of the condition under which a plan keeps its rows that are about one relation alone.
+pub(super) fn about_filtered(alias: &str, input: &LogicalPlan) -> Vec<Expr> {
     let LogicalPlan::Filter(filter) = input else { return Vec::new() };
-    let conjuncts = datafusion::logical_expr::utils::split_conjunction(&filter.predicate);
-    let own = |expression: &&&Expr| {
+    about(alias, datafusion::logical_expr::utils::split_conjunction(&filter.predicate))
+}
+
+/// The conditions that say something about the columns of one relation alone.
+pub(super) fn about<'a>(alias: &str, conditions: impl IntoIterator<Item = &'a Expr>) -> Vec<Expr> {
+    let own = |expression: &&Expr| {
         let columns = expression.column_refs();
-        let subquery = expression.exists(|inner| {
-            Ok(matches!(
-                inner,
-                Expr::ScalarSubquery(_) | Expr::Exists(_) | Expr::InSubquery(_) | Expr::SetComparison(_)
-            ))
-        });
-        !subquery.unwrap_or(true)
+        !has_subquery(expression)
             && !expression.is_volatile()
             && !columns.is_empty()
-            && columns
-                .iter()
-                .all(|column| column.relation.as_ref().is_some_and(|relation| relation.table() == alias))
+            && columns.iter().all(|column| is_about(alias, column))
     };
-    conjuncts.iter().filter(own).map(|expression| (*expression).clone()).collect()
+    conditions.into_iter().filter(own).cloned().collect()
+}
+
+/// Whether a column is one of a relation's.
+pub(super) fn is_about(alias: &str, column: &Column) -> bool {
+    column.relation.as_ref().is_some_and(|relation| relation.table() == alias)
+}
+
+/// True also when it cannot be told.
+pub(super) fn has_subquery(expression: &Expr) -> bool {
+    let subquery = expression.exists(|inner| {
+        Ok(matches!(
+            inner,
+            Expr::ScalarSubquery(_) | Expr::Exists(_) | Expr::InSubquery(_) | Expr::SetComparison(_)
+        ))
+    });
+    subquery.unwrap_or(true)
 }

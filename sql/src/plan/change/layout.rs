@@ -11,6 +11,7 @@ use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, cast};
 use super::items::Items;
 use super::{insert, merge, overwrite, rows};
 use crate::error::Result;
+use crate::plan::seen::SeenKeys;
 use crate::plan::{Context, Described, engine_error, query};
 use crate::resolve::{Change, Deed, TableTarget};
 use crate::table::hidden;
@@ -82,6 +83,8 @@ pub(crate) struct ChangePlan {
     pub returning: Option<SchemaRef>,
     /// What every row that the statement looks at satisfies, over the target's columns, as far as it can be told.
     pub read: Vec<Expr>,
+    /// The keys that these rows have, once the plan has run.
+    pub keys: Option<Arc<SeenKeys>>,
 }
 
 /// The columns in front of every plan.

@@ -10,6 +10,7 @@ use datafusion::common::ScalarValue;
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, and, col, lit, when};
 
 use super::items::{Items, plan_items, with_item_types};
+use super::keys::seek;
 use super::layout::{ChangeKind, ChangePlan, RowAction, column, finish, front};
 use super::rows::{change_tables, others, wanted};
 use super::values::{Columns, default_literal};
@@ -63,11 +64,12 @@ pub(super) async fn plan_merge(
     }
     let tables = change_tables(joined, &change.target, context).await?;
     let returning = change.returning;
-    let planned = Planned {
+    let mut planned = Planned {
         joined: plan_items("MERGE", &joined.query, returning, context, &tables, &types)?,
         source: plan_items("MERGE", &source.query, 0, context, &tables, &types)?,
         target: plan_items("MERGE", &target.query, 0, context, &tables, &types)?,
     };
+    let sought = seek(&mut planned.joined.input, &change, &columns, &context.state);
     let alias = change.alias.value.as_str();
     let chosen = choose(arms, &planned, alias).map_err(engine_error)?;
     let rows = new_rows(&change, arms, &planned, &columns, chosen, context)?;
@@ -83,7 +85,8 @@ pub(super) async fn plan_merge(
         reads_target: true,
         writes,
         returning,
-        read: Vec::new(),
+        read: sought.read,
+        keys: sought.keys,
     })
 }
 

@@ -10,6 +10,7 @@
 
 mod insert;
 mod items;
+mod keys;
 mod layout;
 mod merge;
 mod overwrite;

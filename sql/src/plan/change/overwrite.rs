@@ -5,7 +5,7 @@ use arrow::datatypes::DataType;
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder};
 
 use super::insert::qualified;
-use super::items::{Items, about, plan_items, with_item_types};
+use super::items::{Items, about_filtered, plan_items, with_item_types};
 use super::layout::{ChangeKind, ChangePlan, RowAction, finish, front};
 use super::rows::{change_tables, wanted};
 use super::values::Columns;
@@ -30,7 +30,7 @@ pub(super) async fn plan_overwrite(
     let items = plan_items("INSERT", &query.query, 0, context, &tables, &types)?;
     let alias = change.alias.value.as_str();
     let written = Some((alias, columns.scanned()));
-    let read = about(alias, &items.input);
+    let read = about_filtered(alias, &items.input);
     let front_of_old = front(Some(alias), RowAction::Delete.literal());
     let (go, _) = finish(items.input.clone(), front_of_old, written, &items)?;
     let come = Coming { change: &change, names, source: source.as_ref(), values, places: &places };
@@ -39,7 +39,16 @@ pub(super) async fn plan_overwrite(
     let input = LogicalPlanBuilder::from(go).union(come).and_then(LogicalPlanBuilder::build);
     let input = input.map_err(engine_error)?;
     let (kind, returning) = (ChangeKind::Overwrite, None);
-    Ok(ChangePlan { target: change.target, kind, input, reads_target: true, writes: true, returning, read })
+    Ok(ChangePlan {
+        target: change.target,
+        kind,
+        input,
+        reads_target: true,
+        writes: true,
+        returning,
+        read,
+        keys: None,
+    })
 }
 
 /// The rows that come: the query has the columns that the partition does not say.

@@ -3,7 +3,7 @@
 use arrow::datatypes::{DataType, FieldRef};
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder};
 
-use super::items::{Items, Tables, about, plan_items, with_item_types};
+use super::items::{Items, Tables, about_filtered, plan_items, with_item_types};
 use super::layout::{ChangeKind, ChangePlan, RowAction, column, finish, front};
 use super::values::Columns;
 use crate::error::{Error, Result};
@@ -21,10 +21,19 @@ pub(super) async fn plan_delete(
     let items = plan_items("DELETE", &query.query, change.returning, context, &tables, types)?;
     let alias = change.alias.value.as_str();
     let front = front(Some(alias), RowAction::Delete.literal());
-    let read = about(alias, &items.input);
+    let read = about_filtered(alias, &items.input);
     let (input, returning) = finish(items.input.clone(), front, None, &items)?;
     let kind = ChangeKind::Delete;
-    Ok(ChangePlan { target: change.target, kind, input, reads_target: true, writes: false, returning, read })
+    Ok(ChangePlan {
+        target: change.target,
+        kind,
+        input,
+        reads_target: true,
+        writes: false,
+        returning,
+        read,
+        keys: None,
+    })
 }
 
 pub(super) async fn plan_update(
@@ -45,12 +54,21 @@ pub(super) async fn plan_update(
         values.push((*place, value));
     }
     let alias = change.alias.value.as_str();
-    let read = about(alias, &items.input);
+    let read = about_filtered(alias, &items.input);
     let rows = with_new_values(&items, alias, &columns, &values)?;
     let front = front(Some(alias), RowAction::Update.literal());
     let (input, returning) = finish(rows, front, Some((alias, columns.scanned())), &items)?;
     let kind = ChangeKind::Update;
-    Ok(ChangePlan { target: change.target, kind, input, reads_target: true, writes: true, returning, read })
+    Ok(ChangePlan {
+        target: change.target,
+        kind,
+        input,
+        reads_target: true,
+        writes: true,
+        returning,
+        read,
+        keys: None,
+    })
 }
 
 /// Which items of the list become which columns.
