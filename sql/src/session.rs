@@ -219,7 +219,8 @@ impl Session {
         let mut turn: Option<Turn> = None;
         loop {
             let mut attempt = Attempt { in_turn: turn.is_some(), changes: None };
-            let work = self.attempt(parsed.clone(), parameters, &stop, &mut attempt);
+            // Boxed: it is large, and would be here twice.
+            let work = Box::pin(self.attempt(parsed.clone(), parameters, &stop, &mut attempt));
             let answer = match turn.take() {
                 Some(turn) => turn.during(work).await,
                 None => work.await,
