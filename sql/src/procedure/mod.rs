@@ -4,9 +4,11 @@
 //! ```text
 //! registry.rs   the table of procedures, found by name
 //! arguments.rs  what was given -> one checked value per parameter
+//! ancestors.rs  where a snapshot came from
 //! history.rs    rollback, fast-forward, cherry-pick
 //! ```
 
+mod ancestors;
 #[allow(dead_code, reason = "some kinds are those of the upkeep procedures, which come next")]
 mod arguments;
 mod history;

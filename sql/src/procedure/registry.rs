@@ -7,7 +7,7 @@ use arrow::datatypes::SchemaRef;
 use futures::future::BoxFuture;
 
 use super::arguments::{Arguments, Parameter};
-use super::history;
+use super::{ancestors, history};
 use crate::error::{Error, Result};
 use crate::outcome::Outcome;
 use crate::plan::Context;
@@ -19,7 +19,7 @@ use crate::upkeep;
 pub(crate) const TABLE_PARAMETER: &str = "table";
 
 /// Every list of procedures, one per file that has some.
-const LISTS: [&[Procedure]; 2] = [history::PROCEDURES, upkeep::PROCEDURES];
+const LISTS: [&[Procedure]; 3] = [history::PROCEDURES, ancestors::PROCEDURES, upkeep::PROCEDURES];
 
 /// One procedure.
 pub(crate) struct Procedure {
