@@ -14,7 +14,7 @@ use super::scan::{FilesTable, Reading};
 use super::source::TextReading;
 use crate::error::{Error, Result};
 use crate::sqlstate::SqlState;
-use crate::table::arrow_schema;
+use crate::table::{arrow_schema, without_column_ids};
 
 /// The files of an external table at this moment, to be read.
 pub async fn external_table(
@@ -22,7 +22,7 @@ pub async fn external_table(
     storage: &Arc<Storage>,
     _state: &SessionState,
 ) -> Result<Arc<dyn TableProvider>> {
-    let schema = arrow_schema(&table.schema)?;
+    let schema = without_column_ids(arrow_schema(&table.schema)?.as_ref());
     let listing = files_of(table, storage).await?;
     Ok(Arc::new(FilesTable::new(schema, reading(&table.format)?, listing, storage)?))
 }

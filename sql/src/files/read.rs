@@ -19,7 +19,7 @@ use crate::crawl::infer::{self, Sampled};
 use crate::error::{Error, Result};
 use crate::sqlstate::SqlState;
 use crate::statement::Argument;
-use crate::table::{arrow_schema, iceberg_schema};
+use crate::table::{arrow_schema, iceberg_schema, without_column_ids};
 
 /// The files that a call of a file function names, to be read.
 pub async fn read_files(
@@ -79,5 +79,6 @@ fn columns(sampled: &Sampled, options: &ReadOptions) -> Result<Arc<Schema>> {
             Arc::clone(field)
         }
     });
-    arrow_schema(&iceberg_schema(&Schema::new(fields.collect::<Vec<_>>()))?)
+    let schema = iceberg_schema(&Schema::new(fields.collect::<Vec<_>>()))?;
+    Ok(without_column_ids(arrow_schema(&schema)?.as_ref()))
 }

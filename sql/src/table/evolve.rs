@@ -24,13 +24,19 @@ use crate::sqlstate::SqlState;
 
 type EngineResult<T> = datafusion::common::Result<T>;
 
-/// The initial defaults of a table's fields, nested ones too, by id.
-pub(crate) type Defaults = Arc<HashMap<i32, ScalarValue>>;
+/// The initial defaults of a table.
+#[derive(Debug, Default)]
+pub(crate) struct Defaults {
+    /// Those of columns, by name.
+    pub columns: HashMap<String, ScalarValue>,
+    /// Those of all fields, nested ones too, by id.
+    pub fields: HashMap<i32, ScalarValue>,
+}
 
 /// Adapts expressions over the table's columns to the columns of each file.
 #[derive(Debug)]
 pub(crate) struct Evolution {
-    pub defaults: Defaults,
+    pub defaults: Arc<Defaults>,
 }
 
 impl PhysicalExprAdapterFactory for Evolution {
@@ -43,7 +49,7 @@ impl PhysicalExprAdapterFactory for Evolution {
 struct FileEvolution {
     table: SchemaRef,
     file: SchemaRef,
-    defaults: Defaults,
+    defaults: Arc<Defaults>,
 }
 
 impl PhysicalExprAdapter for FileEvolution {
@@ -79,7 +85,7 @@ impl FileEvolution {
 
     /// A column that is younger than the file.
     fn missing(&self, wanted: &Field) -> EngineResult<Arc<dyn PhysicalExpr>> {
-        let default = match id_of(wanted).and_then(|id| self.defaults.get(&id)) {
+        let default = match self.defaults.columns.get(wanted.name()) {
             Some(default) => default.cast_to(wanted.data_type())?,
             None if wanted.is_nullable() => ScalarValue::try_new_null(wanted.data_type())?,
             None => {
@@ -152,7 +158,7 @@ fn readable_fields(from: &Fields, to: &Fields) -> bool {
 struct Evolved {
     column: Arc<dyn PhysicalExpr>,
     target: FieldRef,
-    defaults: Defaults,
+    defaults: Arc<Defaults>,
 }
 
 impl PartialEq for Evolved {
@@ -191,7 +197,7 @@ impl PhysicalExpr for Evolved {
 
     fn evaluate(&self, batch: &RecordBatch) -> EngineResult<ColumnarValue> {
         let values = self.column.evaluate(batch)?.into_array(batch.num_rows())?;
-        Ok(ColumnarValue::Array(evolve(&values, self.target.data_type(), &self.defaults)?))
+        Ok(ColumnarValue::Array(evolve(&values, self.target.data_type(), &self.defaults.fields)?))
     }
 
     fn children(&self) -> Vec<&Arc<dyn PhysicalExpr>> {

@@ -74,7 +74,7 @@ pub struct IcebergTable {
     /// The columns that have bounds, by name.
     bounded: HashMap<String, BoundColumn>,
     names: Arc<FieldNames>,
-    defaults: Defaults,
+    defaults: Arc<Defaults>,
     hidden: Vec<Hidden>,
     /// The only data files that are read, by URL.
     only: Option<HashSet<String>>,
@@ -533,8 +533,8 @@ struct AdmittedFile {
 }
 
 /// The initial defaults of all fields.
-fn defaults(schema: &TableColumns) -> Result<Defaults> {
-    let mut defaults = HashMap::new();
+fn defaults(schema: &TableColumns) -> Result<Arc<Defaults>> {
+    let mut defaults = Defaults::default();
     for (id, field) in schema.field_id_to_fields() {
         let (Some(Literal::Primitive(value)), Some(iceberg)) =
             (&field.initial_default, primitive(&field.field_type))
@@ -542,8 +542,12 @@ fn defaults(schema: &TableColumns) -> Result<Defaults> {
             continue;
         };
         let column = BoundColumn { id: *id, iceberg, arrow: arrow_type(&field.field_type)? };
-        defaults.extend(column.scalar(value).map(|value| (*id, value)));
+        defaults.fields.extend(column.scalar(value).map(|value| (*id, value)));
     }
+    let columns = schema.as_struct().fields().iter();
+    let named =
+        columns.filter_map(|column| Some((column.name.clone(), defaults.fields.get(&column.id)?.clone())));
+    defaults.columns = named.collect();
     Ok(Arc::new(defaults))
 }
 

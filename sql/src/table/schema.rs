@@ -43,7 +43,18 @@ pub(crate) fn scan_schema(schema: &Schema) -> Result<SchemaRef> {
         }
     };
     let fields: Fields = arrow_schema(schema)?.fields().iter().map(view).collect();
-    Ok(Arc::new(ArrowSchema::new(fields)))
+    Ok(without_column_ids(&ArrowSchema::new(fields)))
+}
+
+/// The same columns without their own field ids, which mean nothing outside of their table: the columns of a UNION are
+/// different ones to the query engine when its branches have different ids, once it plans and once it runs them.
+pub(crate) fn without_column_ids(schema: &ArrowSchema) -> SchemaRef {
+    let plain = |field: &FieldRef| {
+        let mut metadata = field.metadata().clone();
+        metadata.remove(PARQUET_FIELD_ID_META_KEY);
+        Arc::new(field.as_ref().clone().with_metadata(metadata))
+    };
+    Arc::new(ArrowSchema::new(schema.fields().iter().map(plain).collect::<Fields>()))
 }
 
 /// The type in which a scan hands out a column of this type.
