@@ -70,6 +70,7 @@ fn decide(write: &TableWrite, metadata: &TableMetadata, files: &SnapshotFiles) -
         Operation::OverwriteAll | Operation::Truncate => Ok(all()),
         Operation::OverwritePartitions => match overwritten(write, metadata) {
             None => Ok(all()),
+            Some(partitions) if partitions.of_files.is_empty() => Ok(Decided::default()),
             Some(partitions) => {
                 let mut removed = Vec::new();
                 for live in &files.data {
@@ -155,7 +156,10 @@ impl Partitions {
             ErrorKind::Unsupported,
             "the table has files of an older partitioning, so single partitions cannot be overwritten",
         )
-        .with_hint("Overwrite the whole table, which brings all its rows under the new partitioning."))
+        .with_hint(
+            "First bring them under the new partitioning with ALTER TABLE … EXECUTE optimize, or say which rows go \
+             with INSERT OVERWRITE … PARTITION (…).",
+        ))
     }
 
     /// Whether a data or delete file may be about rows of one of them.
