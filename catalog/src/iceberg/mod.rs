@@ -4,6 +4,8 @@
 //! ```text
 //! write.rs      what a statement hands over: files that exist already, and what they mean
 //! metadata.rs   the metadata.json of a new or replaced table
+//! unreadable.rs a metadata.json that cannot be read in full
+//! partitioning.rs what files of all partitionings are partitioned by
 //! state.rs      which snapshot and columns a reader sees: current, of a branch or tag, as of a time
 //! basis.rs      what a write is built on, and where others may have come before it
 //! start.rs      which version a write builds on, and whether its files fit
@@ -30,6 +32,7 @@ mod location;
 mod manifest;
 mod metadata;
 pub mod metrics;
+mod partitioning;
 mod snapshot;
 mod start;
 mod state;
@@ -53,5 +56,6 @@ pub use manifest::{
 };
 pub use metadata::{NewTable, new_table, parse_metadata, pointer_to, replace_table};
 pub use snapshot::produce;
+pub use partitioning::{field_of, partition_type};
 pub use state::{TableState, references};
 pub use write::{AnyFile, FileFilter, Operation, Produced, ReadSet, Rewrite, RowDelta, TableWrite, Target};

@@ -8,6 +8,7 @@ use arrow::array::{
 };
 use arrow::datatypes::{DataType, Field, Fields, Schema, SchemaRef};
 use iceberg::spec::{Datum, ManifestFile, PrimitiveLiteral, TableMetadata, Type};
+use tarn_catalog::iceberg::partition_type;
 
 use super::kind::MetadataTable;
 use crate::error::{Error, Result};
@@ -88,7 +89,7 @@ fn summaries(rows: &[(i64, &ManifestFile)], metadata: &TableMetadata) -> ArrayRe
     let mut list = ListBuilder::new(StructBuilder::from_fields(summary_fields(), rows.len()));
     for (_, manifest) in rows {
         let spec = metadata.partition_spec_by_id(manifest.partition_spec_id);
-        let types = spec.and_then(|spec| spec.partition_type(metadata.current_schema()).ok());
+        let types = spec.and_then(|spec| partition_type(metadata, metadata.current_schema(), spec).ok());
         for (place, summary) in manifest.partitions.iter().flatten().enumerate() {
             let data_type = types.as_ref().and_then(|types| types.fields().get(place));
             let bound = |bytes: Option<&[u8]>| match (bytes, data_type.map(|field| field.field_type.as_ref()))

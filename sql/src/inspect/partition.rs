@@ -6,6 +6,7 @@ use arrow::array::{ArrayRef, StructArray};
 use arrow::datatypes::{DataType, Field, FieldRef, Fields};
 use datafusion::common::ScalarValue;
 use iceberg::spec::{Literal, PrimitiveType, Struct, TableMetadata, Transform, Type};
+use tarn_catalog::iceberg::field_of;
 
 use crate::error::{Error, Result};
 use crate::table::{arrow_type, scalar_of};
@@ -33,7 +34,7 @@ impl PartitionColumn {
             if known || field.transform == Transform::Void {
                 continue;
             }
-            let source = metadata.current_schema().field_by_id(field.source_id);
+            let source = field_of(metadata, metadata.current_schema(), field.source_id);
             let Some(source) = source else { continue };
             let Ok(Type::Primitive(primitive)) = field.transform.result_type(&source.field_type) else {
                 continue;

@@ -19,7 +19,7 @@ use iceberg::spec::{
     Datum, ManifestFile, PartitionSpec, PrimitiveLiteral, PrimitiveType, Schema, Struct, TableMetadata,
     Transform,
 };
-use tarn_catalog::iceberg::{ColumnarManifest, LiveFile, Values, columnar};
+use tarn_catalog::iceberg::{ColumnarManifest, LiveFile, Values, columnar, partition_type};
 use tarn_catalog::storage::Storage;
 
 use super::bounds::{BoundColumn, ValueRange};
@@ -113,7 +113,7 @@ impl<'a> Summaries<'a> {
         else {
             return Vec::new();
         };
-        let Ok(types) = spec.partition_type(self.choice.columns) else {
+        let Ok(types) = partition_type(self.choice.metadata, self.choice.columns, spec) else {
             return Vec::new();
         };
         let fields = spec.fields().iter().zip(types.fields()).zip(summaries);

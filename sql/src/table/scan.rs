@@ -34,7 +34,7 @@ use object_store::{ObjectMeta, ObjectStore};
 use parquet::arrow::PARQUET_FIELD_ID_META_KEY;
 use roaring::RoaringTreemap;
 use tarn_catalog::iceberg::{
-    DeleteIndex, FileDeletes, LiveFile, SnapshotManifests, TableState, snapshot_manifests,
+    DeleteIndex, FileDeletes, LiveFile, SnapshotManifests, TableState, partition_type, snapshot_manifests,
 };
 use tarn_catalog::storage::Storage;
 
@@ -302,7 +302,7 @@ impl IcebergTable {
 
     /// The partition values by the names of the spec's fields, as JSON.
     fn partition_text(&self, file: &SpecifiedFile) -> Option<String> {
-        let types = file.spec.partition_type(&self.state.schema).ok()?;
+        let types = partition_type(self.metadata(), &self.state.schema, &file.spec).ok()?;
         let mut object = serde_json::Map::new();
         for (field, value) in types.fields().iter().zip(file.file().partition().iter()) {
             let json = match value {

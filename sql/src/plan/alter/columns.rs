@@ -122,7 +122,7 @@ pub(super) fn drop_column(evolution: &mut Evolution, path: &Path, if_exists: boo
     })
 }
 
-/// What partitioning, order and identity rest on stays: files of an older partitioning cannot be read without it either.
+/// What partitioning, order and identity rest on stays. An older partitioning knows its columns from older schemas.
 fn check_unused(evolution: &Evolution, field: &NestedField, path: &Path) -> Result<()> {
     let ids = ids_of(field);
     let used = |what: &str, hint: String| {
@@ -143,10 +143,6 @@ fn check_unused(evolution: &Evolution, field: &NestedField, path: &Path) -> Resu
     if evolution.schema.identifier_field_ids().any(|id| ids.contains(&id)) {
         let hint = "First ALTER TABLE … DROP IDENTIFIER FIELDS.".to_owned();
         return used("it is an identifier field", hint);
-    }
-    if metadata.partition_specs_iter().any(|spec| source(spec).is_some()) {
-        let hint = "Files that were written then may still be there, and cannot be read without it.";
-        return used("the table was once partitioned by it", hint.to_owned());
     }
     Ok(())
 }
