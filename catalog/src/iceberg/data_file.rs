@@ -61,13 +61,19 @@ pub(super) fn carried(live: &LiveFile) -> Result<DataFile> {
     if file.first_row_id() == live.first_row_id {
         return Ok(file.clone());
     }
+    let mut builder = builder_of(file);
+    builder.partition_spec_id(live.spec_id).first_row_id(live.first_row_id);
+    build(&builder)
+}
+
+/// All of a description but the spec it is of.
+pub(super) fn builder_of(file: &DataFile) -> DataFileBuilder {
     let mut builder = DataFileBuilder::default();
     builder
         .content(file.content_type())
         .file_path(file.file_path().to_string())
         .file_format(file.file_format())
         .partition(file.partition().clone())
-        .partition_spec_id(live.spec_id)
         .record_count(file.record_count())
         .file_size_in_bytes(file.file_size_in_bytes())
         .column_sizes(file.column_sizes().clone())
@@ -79,14 +85,14 @@ pub(super) fn carried(live: &LiveFile) -> Result<DataFile> {
         .key_metadata(file.key_metadata().map(<[u8]>::to_vec))
         .split_offsets(file.split_offsets().map(<[i64]>::to_vec))
         .equality_ids(file.equality_ids())
-        .first_row_id(live.first_row_id)
+        .first_row_id(file.first_row_id())
         .referenced_data_file(file.referenced_data_file())
         .content_offset(file.content_offset())
         .content_size_in_bytes(file.content_size_in_bytes());
     if let Some(order) = file.sort_order_id() {
         builder.sort_order_id(order);
     }
-    build(&builder)
+    builder
 }
 
 pub(super) fn build(builder: &DataFileBuilder) -> Result<DataFile> {

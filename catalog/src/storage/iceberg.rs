@@ -51,6 +51,19 @@ impl HeldFiles {
         futures::stream::iter(writes).buffer_unordered(WRITES_AT_ONCE).try_collect().await
     }
 
+    /// Changes a file that is held.
+    pub fn change(
+        &self,
+        url: &str,
+        change: impl FnOnce(&Bytes) -> crate::Result<Bytes>,
+    ) -> crate::Result<()> {
+        let mut held = self.0.lock();
+        let found = held.iter_mut().rev().find(|(file, _)| file.as_str() == url);
+        let (_, content) = found.ok_or_else(|| crate::Error::internal(format!("file {url} is not held")))?;
+        *content = change(content)?;
+        Ok(())
+    }
+
     fn push(&self, file: Checked, content: Bytes) {
         self.0.lock().push((file, content));
     }

@@ -35,6 +35,9 @@ INSERT INTO made.by_month VALUES (1, '1969-12-31', 1.50), (2, '1970-01-01', 2.25
 CREATE TABLE made.by_hour (id bigint, at timestamptz, a_year date) PARTITIONED BY (hour(at), year(a_year));
 INSERT INTO made.by_hour VALUES (1, '2026-01-01 10:59:59+00', '1969-06-01'), (2, '1969-12-31 23:00:00+00', '2026-06-01');
 
+CREATE TABLE made.by_key (id bigint, key uuid, other uuid) PARTITIONED BY (key, other);
+INSERT INTO made.by_key VALUES (1, '00000000-0000-0000-0000-000000000001', NULL), (2, 'f0000000-0000-0000-0000-00000000000f', '00000000-0000-0000-0000-000000000002'), (3, NULL, NULL);
+
 CREATE TABLE made.empty (id bigint);
 CREATE TABLE made.emptied AS SELECT 1 AS id;
 TRUNCATE made.emptied;

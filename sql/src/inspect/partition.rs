@@ -10,6 +10,7 @@ use tarn_catalog::iceberg::field_of;
 
 use crate::error::{Error, Result};
 use crate::table::{arrow_type, scalar_of};
+use crate::types::uuid_marks;
 
 /// The struct's fields; none for a table that was never partitioned.
 #[derive(Debug, Clone)]
@@ -41,7 +42,10 @@ impl PartitionColumn {
             };
             let taken = fields.iter().any(|known| known.arrow.name() == &field.name);
             let name = if taken { format!("{}_{}", field.name, field.field_id) } else { field.name.clone() };
-            let arrow = Field::new(name, arrow_type(&Type::Primitive(primitive.clone()))?, true);
+            let mut arrow = Field::new(name, arrow_type(&Type::Primitive(primitive.clone()))?, true);
+            if primitive == PrimitiveType::Uuid {
+                arrow = arrow.with_metadata(uuid_marks());
+            }
             fields.push(PartitionField { id: field.field_id, primitive, arrow: Arc::new(arrow) });
         }
         fields.sort_by_key(|field| field.id);

@@ -3,9 +3,10 @@
 
 use std::sync::Arc;
 
-use iceberg::spec::{DataFile, Manifest, ManifestFile, ManifestStatus, TableMetadata};
+use iceberg::spec::{DataFile, ManifestFile, ManifestStatus, TableMetadata};
 
 use super::read::{manifest_list, parse_bytes};
+use super::uuids::parse_manifest;
 use crate::error::{Error, ErrorKind, Result};
 use crate::storage::Storage;
 
@@ -48,8 +49,7 @@ pub async fn manifest_rows(
     }
     let file = storage.guard().table_file(table_location, &manifest.manifest_path)?;
     let bytes = storage.get(&file).await?;
-    let (entries, _) =
-        parse_bytes(bytes, &file, |bytes| Manifest::parse_avro(&bytes).map(Manifest::into_parts)).await?;
+    let (entries, _) = parse_bytes(bytes, &file, |bytes| parse_manifest(&bytes)).await?;
     let mut next_row_id = manifest.first_row_id;
     let mut rows = Vec::with_capacity(entries.len());
     for entry in entries {

@@ -9,10 +9,11 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures::stream::{self, StreamExt, TryStreamExt};
 use iceberg::spec::{
-    DataContentType, DataFile, Datum, Manifest, ManifestContentType, ManifestEntry, ManifestFile,
-    ManifestList, ManifestStatus, PartitionSpec, PrimitiveLiteral, SchemaRef, TableMetadata,
+    DataContentType, DataFile, Datum, ManifestContentType, ManifestEntry, ManifestFile, ManifestList,
+    ManifestStatus, PartitionSpec, PrimitiveLiteral, SchemaRef, TableMetadata,
 };
 
+use super::uuids::parse_manifest;
 use crate::error::{Error, ErrorKind, Result};
 use crate::iceberg::basis::PROVISIONAL_ROW_ID;
 use crate::storage::{Checked, Storage};
@@ -177,8 +178,7 @@ pub(super) async fn decode_uncached(
         return Err(encrypted());
     }
     let file = storage.guard().table_file(table_location, &manifest.manifest_path)?;
-    let (entries, metadata) =
-        parse(storage, &file, |bytes| Ok(Manifest::parse_avro(bytes)?.into_parts())).await?;
+    let (entries, metadata) = parse(storage, &file, parse_manifest).await?;
     let (live, gone) = inherit(entries.into_iter().map(Arc::unwrap_or_clone), manifest, &file)?;
     for entry in live.iter().chain(&gone) {
         storage.guard().table_file(table_location, entry.file.file_path())?;

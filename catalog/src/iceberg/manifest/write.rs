@@ -8,6 +8,7 @@ use iceberg::spec::{
 };
 
 use super::read::{LiveFile, data_file_bytes};
+use super::uuids::UuidFields;
 use crate::error::{Error, ErrorKind, Result};
 use crate::iceberg::data_file::carried;
 use crate::iceberg::location::manifest_location;
@@ -72,12 +73,12 @@ impl ManifestOutput<'_> {
         entries: Vec<Entry>,
     ) -> Result<Vec<ManifestFile>> {
         let mut written = Vec::new();
-        let mut open: Option<ManifestWriter> = None;
+        let mut open: Option<Open> = None;
         let (mut count, mut bytes) = (0, 0);
         for entry in entries {
             let size = entry.bytes();
             if count == MANIFEST_ENTRIES_MAX || (count > 0 && bytes + size > MANIFEST_BYTES_MAX) {
-                written.extend(close(open.take()).await?);
+                written.extend(self.close(open.take()).await?);
                 (count, bytes) = (0, 0);
                 if self.held.bytes() > HELD_BYTES_MAX {
                     self.held.write(self.storage).await?;
@@ -86,13 +87,13 @@ impl ManifestOutput<'_> {
             if open.is_none() {
                 open = Some(self.begin(schema, spec, content)?);
             }
-            if let Some(writer) = &mut open {
-                add(writer, entry)?;
+            if let Some(open) = &mut open {
+                open.add(entry)?;
             }
             count += 1;
             bytes += size;
         }
-        written.extend(close(open).await?);
+        written.extend(self.close(open).await?);
         Ok(written)
     }
 
@@ -106,12 +107,13 @@ impl ManifestOutput<'_> {
         schema: &SchemaRef,
         spec: &PartitionSpec,
         content: ManifestContentType,
-    ) -> Result<ManifestWriter> {
+    ) -> Result<Open> {
         use iceberg::io::Storage as _;
         let url = manifest_location(self.table, self.write, &self.attempt, self.begun);
         let output = self.store().new_output(&url)?;
-        let builder =
-            ManifestWriterBuilder::new(output, Some(self.snapshot_id), schema.clone(), spec.clone());
+        let uuids = UuidFields::of(spec, schema)?;
+        let schema = uuids.as_ref().map_or(schema, UuidFields::schema).clone();
+        let builder = ManifestWriterBuilder::new(output, Some(self.snapshot_id), schema, spec.clone());
         let writer = match (self.format_version, content) {
             (FormatVersion::V1, _) => return Err(version_1_is_not_written()),
             (FormatVersion::V2, ManifestContentType::Data) => builder.build_v2_data(),
@@ -120,31 +122,52 @@ impl ManifestOutput<'_> {
             (FormatVersion::V3, ManifestContentType::Deletes) => builder.build_v3_deletes(),
         };
         self.begun += 1;
-        self.files.push(url);
-        Ok(writer)
+        self.files.push(url.clone());
+        Ok(Open { writer, url, uuids })
     }
-}
 
-fn add(writer: &mut ManifestWriter, entry: Entry) -> Result<()> {
-    match entry {
-        Entry::Added(file, sequence) => writer.add_file(file, sequence.unwrap_or(INHERITED))?,
-        Entry::Existing(live) => writer.add_existing_file(
-            carried(&live)?,
-            live.snapshot_id,
-            live.sequence_number,
-            Some(live.file_sequence_number),
-        )?,
-        Entry::Deleted(live) => {
-            writer.add_delete_file(carried(&live)?, live.sequence_number, Some(live.file_sequence_number))?;
+    async fn close(&self, open: Option<Open>) -> Result<Option<ManifestFile>> {
+        let Some(Open { writer, url, uuids }) = open else { return Ok(None) };
+        let mut manifest = writer.write_manifest_file().await?;
+        if let Some(uuids) = uuids {
+            self.held.change(&url, |content| uuids.finish(content, &mut manifest))?;
         }
+        Ok(Some(manifest))
     }
-    Ok(())
 }
 
-async fn close(writer: Option<ManifestWriter>) -> Result<Option<ManifestFile>> {
-    match writer {
-        Some(writer) => Ok(Some(writer.write_manifest_file().await?)),
-        None => Ok(None),
+/// A manifest that is being written.
+struct Open {
+    writer: ManifestWriter,
+    url: String,
+    uuids: Option<UuidFields>,
+}
+
+impl Open {
+    fn add(&mut self, entry: Entry) -> Result<()> {
+        match entry {
+            Entry::Added(file, sequence) => {
+                let file = self.writable(file)?;
+                self.writer.add_file(file, sequence.unwrap_or(INHERITED))?;
+            }
+            Entry::Existing(live) => {
+                let (file, sequence) = (self.writable(carried(&live)?)?, live.sequence_number);
+                let file_sequence = Some(live.file_sequence_number);
+                self.writer.add_existing_file(file, live.snapshot_id, sequence, file_sequence)?;
+            }
+            Entry::Deleted(live) => {
+                let (file, sequence) = (self.writable(carried(&live)?)?, live.sequence_number);
+                self.writer.add_delete_file(file, sequence, Some(live.file_sequence_number))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn writable(&mut self, file: DataFile) -> Result<DataFile> {
+        match &mut self.uuids {
+            Some(uuids) => uuids.entry(&file),
+            None => Ok(file),
+        }
     }
 }
 

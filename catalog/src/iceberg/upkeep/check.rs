@@ -10,12 +10,12 @@ use std::sync::Arc;
 
 use futures::stream::{self, StreamExt};
 use iceberg::spec::{
-    DataContentType, FormatVersion, Manifest, ManifestFile, ManifestStatus, SnapshotRef, TableMetadata,
+    DataContentType, FormatVersion, ManifestFile, ManifestStatus, SnapshotRef, TableMetadata,
 };
 
 use super::reach::{read_list, statistics_files};
 use crate::error::{Error, Result};
-use crate::iceberg::manifest::{Decoded, LiveFile, decode};
+use crate::iceberg::manifest::{Decoded, LiveFile, decode, parse_manifest};
 use crate::iceberg::metadata::parse_metadata;
 use crate::reader::TableVersion;
 use crate::storage::Storage;
@@ -249,10 +249,11 @@ impl Check<'_> {
     /// The figures that a manifest list states of a manifest.
     async fn counts(&mut self, location: &str, file: &ManifestFile) -> Result<()> {
         let bytes = self.read(location, &file.manifest_path).await?;
-        let parsed = tokio::task::spawn_blocking(move || Manifest::parse_avro(&bytes)).await;
-        let manifest = parsed.map_err(|panic| Error::internal("it cannot be read").with_source(panic))??;
+        let parsed = tokio::task::spawn_blocking(move || parse_manifest(&bytes)).await;
+        let (entries, _) =
+            parsed.map_err(|panic| Error::internal("it cannot be read").with_source(panic))??;
         let figure = |status: ManifestStatus| {
-            let entries = manifest.entries().iter().filter(move |entry| entry.status() == status);
+            let entries = entries.iter().filter(move |entry| entry.status() == status);
             entries.fold((0u32, 0u64), |(files, rows), entry| (files + 1, rows + entry.record_count()))
         };
         let stated = [
