@@ -73,7 +73,7 @@ impl ScalarUDFImpl for ToBytea {
 }
 
 /// The bytes that a text stands for.
-fn decode(text: &str) -> Result<Vec<u8>> {
+pub fn decode(text: &str) -> Result<Vec<u8>> {
     let decoded = match text.strip_prefix("\\x") {
         Some(digits) => decode_hexadecimal(digits),
         None => decode_escapes(text.as_bytes()),

@@ -30,6 +30,8 @@ use datafusion::execution::{FunctionRegistry, SessionState};
 use crate::system::SystemContext;
 use row_function::{Definition, RowFunction};
 
+pub(crate) use self::bytea::decode as read_bytea;
+pub(crate) use self::uuid::read as read_uuid;
 pub(crate) use single_value::{FIRST_OF_ROWS, LIST_OF_ROWS, LIST_OR_EMPTY, SINGLE_ROW, SINGLE_VALUE};
 
 /// Registers the functions that depend on nothing but their arguments, JSON and UUIDs, and teaches the engine to join

@@ -141,7 +141,8 @@ impl ScalarUDFImpl for ToUuid {
     }
 }
 
-fn read(text: &str) -> Result<::uuid::Uuid> {
+/// The UUID that a text stands for.
+pub fn read(text: &str) -> Result<::uuid::Uuid> {
     text.trim().parse().map_err(|_| {
         let message = format!("invalid input syntax for type uuid: \"{text}\"");
         DataFusionError::External(Box::new(Error::new(SqlState::INVALID_TEXT_REPRESENTATION, message)))

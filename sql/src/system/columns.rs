@@ -4,8 +4,9 @@
 
 use arrow::datatypes::DataType;
 use arrow::util::display::array_value_to_string;
+use datafusion::common::ScalarValue;
 use futures::{StreamExt, TryStreamExt};
-use iceberg::spec::{Literal, Type};
+use iceberg::spec::{Literal, PrimitiveType, Type};
 use tarn_catalog::object::{Relation, RelationKind, View};
 
 use super::builtin::{self, BuiltinType};
@@ -79,7 +80,16 @@ fn default_text(field: &iceberg::spec::NestedField) -> Option<String> {
     else {
         return None;
     };
-    let value = scalar_of(value, primitive)?;
+    let value = match (primitive, scalar_of(value, primitive)?) {
+        (PrimitiveType::Uuid, ScalarValue::FixedSizeBinary(_, Some(bytes))) => {
+            return Some(format!("'{}'::uuid", uuid::Uuid::from_slice(&bytes).ok()?));
+        }
+        (_, ScalarValue::Binary(Some(bytes)) | ScalarValue::FixedSizeBinary(_, Some(bytes))) => {
+            let digits: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+            return Some(format!("'\\x{digits}'::bytea"));
+        }
+        (_, other) => other,
+    };
     let plain = value.data_type().is_numeric() || value.data_type() == DataType::Boolean;
     let text = array_value_to_string(&value.to_array().ok()?, 0).ok()?;
     if plain {

@@ -4,11 +4,12 @@
 use datafusion::common::ScalarValue;
 use datafusion::common::format::DEFAULT_CAST_OPTIONS;
 use datafusion::sql::sqlparser::ast::{self, Visit, Visitor};
-use iceberg::spec::{Literal, NestedField, PrimitiveType, Type};
+use iceberg::spec::{Literal, NestedField, PrimitiveLiteral, PrimitiveType, Type};
 use std::ops::ControlFlow;
 
 use super::super::{Context, engine_error, moment};
 use crate::error::{Error, Result};
+use crate::functions::{read_bytea, read_uuid};
 use crate::sqlstate::SqlState;
 use crate::statement::{ColumnDefinition, TypeName};
 use crate::table::{arrow_type, literal_of, scalar_of};
@@ -50,17 +51,47 @@ pub(in crate::plan) fn default_literal(
             _ => Err(Error::unsupported("a DEFAULT for a nested column")),
         };
     };
-    // Constants of these types are text until a function reads them, and text is not what they mean.
-    if matches!(primitive, PrimitiveType::Binary | PrimitiveType::Fixed(_) | PrimitiveType::Uuid) {
-        return Err(Error::unsupported(format!("a DEFAULT of type {primitive}")));
-    }
-    let scalar = moment::constant(value, context)?;
+    let scalar = match primitive {
+        PrimitiveType::Uuid | PrimitiveType::Binary | PrimitiveType::Fixed(_) => {
+            bytes(value, primitive, context)?
+        }
+        _ => moment::constant(value, context)?,
+    };
     if scalar.is_null() {
         return Ok(None);
     }
     let scalar = scalar.cast_to_with_options(&arrow_type(data_type)?, &DEFAULT_CAST_OPTIONS);
-    let literal = literal_of(&scalar.map_err(engine_error)?).map(Literal::Primitive);
+    let literal = match (primitive, scalar.map_err(engine_error)?) {
+        // Sixteen bytes need not be a UUID.
+        (PrimitiveType::Fixed(_), ScalarValue::FixedSizeBinary(_, Some(bytes))) => {
+            Some(PrimitiveLiteral::Binary(bytes))
+        }
+        (_, scalar) => literal_of(&scalar),
+    };
+    let literal = literal.map(Literal::Primitive);
     literal.map(Some).ok_or_else(|| Error::unsupported(format!("a DEFAULT of type {primitive}")))
+}
+
+/// A text read as bytes or as a UUID, for its own bytes are not what it means.
+fn bytes(value: &ast::Expr, primitive: &PrimitiveType, context: &Context) -> Result<ScalarValue> {
+    let text = match value {
+        ast::Expr::Cast { expr, .. } => expr,
+        other => other,
+    };
+    let text = match moment::constant(text, context)? {
+        null if null.is_null() => return Ok(ScalarValue::Null),
+        text => text.try_as_str().flatten().map(str::to_owned).ok_or_else(|| {
+            let message = format!("a DEFAULT of type {primitive} cannot be {value}");
+            Error::new(SqlState::DATATYPE_MISMATCH, message).with_hint("Give its text in quotes.")
+        })?,
+    };
+    match primitive {
+        PrimitiveType::Uuid => {
+            let uuid = read_uuid(&text).map_err(engine_error)?;
+            Ok(ScalarValue::FixedSizeBinary(16, Some(uuid.into_bytes().to_vec())))
+        }
+        _ => Ok(ScalarValue::Binary(Some(read_bytea(&text).map_err(engine_error)?))),
+    }
 }
 
 fn calls_function(value: &ast::Expr) -> bool {
