@@ -73,7 +73,7 @@ pub struct TablePointer {
     pub location: String,
     /// Iceberg's table UUID.
     pub uuid: uuid::Uuid,
-    /// 1, 2 or 3.
+    /// 1, 2 or 3, or what a table that cannot be read says.
     pub format_version: u8,
     /// The current snapshot of `main`, if there is one.
     pub snapshot_id: Option<i64>,
@@ -81,6 +81,9 @@ pub struct TablePointer {
     pub row_count: u64,
     /// `total-files-size` of that snapshot, bytes.
     pub bytes: u64,
+    /// Why the metadata could not be read when the table was registered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unsupported: Option<String>,
 }
 
 /// Files of one shape that are read where they lie.

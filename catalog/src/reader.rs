@@ -163,18 +163,24 @@ impl Reader {
         if let Some(metadata) = self.storage.decoded().get::<TableMetadata>(&pointer.metadata_location) {
             return Ok(Arc::new(TableVersion { relation, pointer, metadata }));
         }
-        let copy = self.store.get(Space::Metadata, &keys::metadata(relation, row.written_at), self.at)?;
-        let json = match copy {
-            Some(copy) => values::decompress(&copy.value)?,
+        let json = match self.metadata_copy(relation, row.written_at)? {
+            Some(json) => json,
             None => {
                 let file = self.storage.guard().table_file(&pointer.location, &pointer.metadata_location)?;
-                self.storage.get(&file).await?.to_vec()
+                let json = self.storage.get(&file).await;
+                json.map_err(|error| at(&pointer.metadata_location, error))?.to_vec()
             }
         };
         let metadata =
             Arc::new(parse_metadata(&json).map_err(|error| at(&pointer.metadata_location, error))?);
         remember(&self.storage, &pointer.metadata_location, metadata.clone(), json.len());
         Ok(Arc::new(TableVersion { relation, pointer, metadata }))
+    }
+
+    /// The catalog's own copy of a table's metadata. One that is damaged is no copy: the file has the same.
+    fn metadata_copy(&self, relation: RelationId, written_at: CommitSequence) -> Result<Option<Vec<u8>>> {
+        let copy = self.store.get(Space::Metadata, &keys::metadata(relation, written_at), self.at)?;
+        Ok(copy.and_then(|copy| values::decompress(&copy.value).ok()))
     }
 
     pub fn role(&self, name: &str) -> Result<Option<Role>> {

@@ -12,6 +12,8 @@ use tokio_postgres::Client;
 #[derive(Clone, Copy, Debug)]
 enum Kind {
     Data,
+    /// The newest metadata.json, of which the catalog has a copy of its own.
+    Metadata,
     Manifest,
     ManifestList,
     /// Position deletes or a deletion vector.
@@ -79,6 +81,11 @@ fn cases() -> Vec<Case> {
             cases.push(Case { kind, damage, format: 2 });
         }
     }
+    cases.extend([Missing, Empty, Cut, Garbage].map(|damage| Case {
+        kind: Kind::Metadata,
+        damage,
+        format: 2,
+    }));
     for damage in [Missing, Empty, Cut, Garbage, Foreign, Swapped, Flipped] {
         for format in [2, 3] {
             cases.push(Case { kind: Kind::Deletes, damage, format });
@@ -163,6 +170,9 @@ async fn play(server: &mut Server, case: &Case, deletes: bool) -> Result<Vec<Str
             }
         }
         Err(Failure::Lost(reason)) => findings.push(format!("the connection is gone: {reason}")),
+        Ok(answer) if answer == right && matches!(case.kind, Kind::Metadata) => {
+            findings.extend(unnoticed(&client, &name).await);
+        }
         // Manifests that changed places name the same files, and a deletion vector is read by its place in the file.
         Ok(answer) if answer == right && (case.damage == Damage::Swapped || case.format == 3) => {}
         Ok(answer) if answer == right => findings.push("the damage is not noticed".to_string()),
@@ -189,6 +199,14 @@ async fn play(server: &mut Server, case: &Case, deletes: bool) -> Result<Vec<Str
         other => findings.push(format!("the file is back, the table is not: {other:?}")),
     }
     Ok(findings)
+}
+
+/// A file that no query needs is named by the check of its table.
+async fn unnoticed(client: &Client, file: &str) -> Option<String> {
+    match client::run(client, "CALL system.check_table('hurt')").await {
+        Ok(found) if found.rows.iter().flatten().flatten().any(|cell| cell.contains(file)) => None,
+        other => Some(format!("check_table does not name {file}: {other:?}")),
+    }
 }
 
 /// Whatever has nothing to do with the file goes on.
@@ -248,12 +266,15 @@ async fn files(client: &Client, table: &str, kind: Kind) -> Result<Vec<PathBuf>>
     for place in ["data", "metadata"] {
         collect(&folder.join(place), &mut found)?;
     }
+    let sql = format!("SELECT metadata_location FROM system.tables WHERE table_name = '{table}'");
+    let newest = client::scalar(client, &sql).await?;
     let sql = format!("SELECT manifest_list FROM system.snapshots WHERE table_name = '{table}' AND current");
     let list = client::scalar(client, &sql).await?;
     let is_list =
         |path: &Path| path.extension().is_some_and(|e| e == "avro") && name(path).starts_with("snap-");
     found.retain(|path| match kind {
         Kind::ManifestList => list.ends_with(&name(path)),
+        Kind::Metadata => newest.ends_with(&name(path)),
         Kind::Manifest => path.extension().is_some_and(|e| e == "avro") && !is_list(path),
         Kind::Deletes => name(path).contains("delete") || name(path).ends_with(".puffin"),
         Kind::Data => name(path).ends_with(".parquet") && !name(path).contains("delete"),

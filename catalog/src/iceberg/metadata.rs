@@ -9,6 +9,7 @@ use iceberg::spec::{
 };
 use uuid::Uuid;
 
+use super::unreadable::reason;
 use crate::error::{Error, ErrorKind, Result};
 use crate::object::TablePointer;
 
@@ -71,12 +72,11 @@ fn order(fields: Vec<SortField>) -> SortOrder {
 
 /// Reads a metadata file. What we cannot read in full is not used at all.
 pub fn parse_metadata(json: &[u8]) -> Result<TableMetadata> {
-    serde_json::from_slice(json).map_err(|source| {
-        Error::new(ErrorKind::Unsupported, "the table's metadata cannot be read")
-            .with_detail(
-                "It is damaged, or uses types or features of Iceberg that this version does not know.",
-            )
-            .with_source(source)
+    serde_json::from_slice(json).map_err(|_| {
+        let message = format!("the table's metadata cannot be read: {}", reason(json));
+        Error::new(ErrorKind::Unsupported, message).with_hint(
+            "Another engine may know it. DROP TABLE takes the table out of the catalog and leaves its files.",
+        )
     })
 }
 
@@ -95,6 +95,7 @@ pub fn pointer_to(metadata: &TableMetadata, metadata_location: String) -> TableP
         // An estimate: version 2 may name a deleted row twice, and equality deletes name none.
         row_count: figure("total-records").saturating_sub(figure("total-position-deletes")),
         bytes: figure("total-files-size"),
+        unsupported: None,
     }
 }
 

@@ -37,6 +37,7 @@ mod snapshot;
 mod start;
 mod state;
 mod summary;
+mod unreadable;
 mod update;
 pub mod upkeep;
 mod validate;
@@ -55,7 +56,8 @@ pub use manifest::{
     live_files, manifest_rows, manifests_of,
 };
 pub use metadata::{NewTable, new_table, parse_metadata, pointer_to, replace_table};
-pub use snapshot::produce;
 pub use partitioning::{field_of, partition_type};
+pub use snapshot::produce;
 pub use state::{TableState, references};
+pub use unreadable::pointer_to_unreadable;
 pub use write::{AnyFile, FileFilter, Operation, Produced, ReadSet, Rewrite, RowDelta, TableWrite, Target};

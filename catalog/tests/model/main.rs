@@ -295,6 +295,7 @@ fn pointer(random: &mut StdRng, relation: RelationId) -> TablePointer {
         snapshot_id: random.random_bool(0.5).then(|| random.random()),
         row_count: random.random(),
         bytes: random.random(),
+        unsupported: None,
     }
 }
 

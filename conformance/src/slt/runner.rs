@@ -144,7 +144,9 @@ impl Stage {
                 self.check_refused(user, password.as_deref(), sqlstate).await?;
             }
             Record::Restart(stop) => self.restart(*stop).await?,
-            Record::File { name, content } => files::write(&self.files_dir(), name, content)?,
+            Record::File { name, content } => {
+                files::write(&self.files_dir(), name, &self.variables.expand(content)?)?;
+            }
             Record::Fixture { name } => fixtures::write(&self.files_dir(), name)?,
             Record::Freeze => self.picture = Some(self.take_picture().await?),
             Record::NeedsShared => {}

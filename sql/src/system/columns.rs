@@ -17,6 +17,7 @@ use super::rows::Scan;
 use super::value::{Rows, Value};
 use super::visible::{Found, RelationKeys};
 use crate::error::Result;
+use crate::sqlstate::SqlState;
 use crate::table::{arrow_schema, scalar_of};
 use crate::types;
 
@@ -157,6 +158,11 @@ async fn described(scan: &Scan, keys: RelationKeys) -> Result<Vec<Described>> {
         .map(|found| async move {
             match columns(&scan.context, &found.relation).await {
                 Ok(columns) => Ok(Described { found, columns }),
+                // A table that this version does not know all of is there, without columns.
+                Err(error) if error.sqlstate == SqlState::FEATURE_NOT_SUPPORTED => {
+                    tracing::debug!(relation = found.relation.id.0, %error, "columns cannot be listed");
+                    Ok(Described { found, columns: Vec::new() })
+                }
                 Err(error) if one => Err(error),
                 Err(error) => {
                     tracing::warn!(relation = found.relation.id.0, %error, "columns cannot be listed");

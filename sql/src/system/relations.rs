@@ -188,24 +188,28 @@ pub fn pg_stat_tables(scan: &Scan) -> Result<Rows> {
     Ok(rows)
 }
 
-pub fn information_tables(scan: &Scan) -> Result<Rows> {
+pub async fn information_tables(scan: &Scan) -> Result<Rows> {
     let mut rows = scan.rows();
-    let mut push = |schema: &str, name: &str, view: bool| {
+    let mut push = |schema: &str, name: &str, view: bool, insertable: bool| {
         rows.push([
             ("table_catalog", scan.context.database.as_str().into()),
             ("table_schema", schema.into()),
             ("table_name", name.into()),
             ("table_type", if view { "VIEW" } else { "BASE TABLE" }.into()),
-            ("is_insertable_into", if view { "NO" } else { "YES" }.into()),
+            ("is_insertable_into", if insertable { "YES" } else { "NO" }.into()),
             ("is_typed", "NO".into()),
         ])
     };
     for table in system_relations(scan, TABLES_KEYS) {
-        push(table.schema.name, table.name, true)?;
+        push(table.schema.name, table.name, true, false)?;
     }
     for found in scan.context.relations(&scan.keys, TABLES_KEYS)? {
         let view = matches!(found.relation.kind, RelationKind::View(_));
-        push(&found.namespace.name, &found.relation.name, view)?;
+        let insertable = match scan.context.reader.pointer(found.relation.id)? {
+            Some(pointer) => scan.context.unsupported(found.relation.id, &pointer).await.is_none(),
+            None => false,
+        };
+        push(&found.namespace.name, &found.relation.name, view, insertable)?;
     }
     Ok(rows)
 }

@@ -15,22 +15,36 @@ use crate::error::{Error, Result};
 pub const TABLE_KEYS: RelationKeys =
     RelationKeys { oid: "", name: "table_name", namespace_oid: "", namespace: "schema" };
 
-pub fn system_tables(scan: &Scan) -> Result<Rows> {
+pub async fn system_tables(scan: &Scan) -> Result<Rows> {
     let owners = scan.context.role_names()?;
     let mut rows = scan.rows();
     for found in scan.context.relations(&scan.keys, TABLE_KEYS)? {
-        push_table(scan, &mut rows, &owners, &found)?;
+        push_table(scan, &mut rows, &owners, &found).await?;
     }
     Ok(rows)
 }
 
-fn push_table(scan: &Scan, rows: &mut Rows, owners: &BTreeMap<RoleId, String>, found: &Found) -> Result<()> {
+async fn push_table(
+    scan: &Scan,
+    rows: &mut Rows,
+    owners: &BTreeMap<RoleId, String>,
+    found: &Found,
+) -> Result<()> {
     let relation = &found.relation;
     let pointer = scan.context.reader.pointer(relation.id)?;
     let of_pointer = |read: fn(&TablePointer) -> Value| pointer.as_ref().map_or(Value::Null, read);
+    let problem = match &pointer {
+        Some(pointer) => scan.context.unsupported(relation.id, pointer).await,
+        None => None,
+    };
     let (kind, format, location) = match &relation.kind {
         RelationKind::Table => {
-            ("table", Some("parquet"), of_pointer(|pointer| pointer.location.as_str().into()))
+            let location = of_pointer(|pointer| pointer.location.as_str().into());
+            if problem.is_some() {
+                ("unsupported", None, location)
+            } else {
+                ("table", Some("parquet"), location)
+            }
         }
         RelationKind::External(table) => {
             ("external", Some(table.format.name()), external_location(table).into())
@@ -53,6 +67,7 @@ fn push_table(scan: &Scan, rows: &mut Rows, owners: &BTreeMap<RoleId, String>, f
         ("bytes", of_pointer(|pointer| pointer.bytes.into())),
         ("created_at", (relation.created_at_ms * 1000).into()),
         ("comment", relation.comment.as_deref().into()),
+        ("problem", problem.into()),
     ])
 }
 

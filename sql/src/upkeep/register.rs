@@ -3,8 +3,8 @@
 
 use std::collections::HashSet;
 
-use tarn_catalog::iceberg::{parse_metadata, pointer_to};
-use tarn_catalog::object::{Relation, RelationKind};
+use tarn_catalog::iceberg::{parse_metadata, pointer_to, pointer_to_unreadable};
+use tarn_catalog::object::{Relation, RelationKind, TablePointer};
 use tarn_catalog::{Change, LAKE};
 
 use super::report::Report;
@@ -28,15 +28,19 @@ pub(super) async fn register(call: ProcedureCall, context: &Context) -> Result<O
     let storage = catalog.storage();
     let checked = storage.guard().user_path(&context.scope.principal, &file)?;
     let json = context.stop.or(async { Ok(storage.get(&checked).await?) }).await?;
-    let metadata = parse_metadata(&json)?;
-    let location = metadata.location().trim_end_matches('/').to_owned();
+    let pointer = match parse_metadata(&json) {
+        Ok(metadata) => pointer_to(&metadata, checked.to_string()),
+        // It is listed, and says on being read why that does not work.
+        Err(_) => pointer_to_unreadable(&json, checked.to_string())?,
+    };
+    let location = pointer.location.trim_end_matches('/').to_owned();
     storage.guard().table_location(&context.scope.principal, &location)?;
     let inside = storage.guard().table_file(&location, checked.as_str());
     inside.map_err(|error| {
         Error::from(error).with_hint("The metadata file must lie in the table's own folder.")
     })?;
-    check_free(&location, &metadata.uuid().to_string(), context)?;
-    let pointer = pointer_to(&metadata, checked.to_string());
+    check_free(&location, &pointer.uuid.to_string(), context)?;
+    let report = report(&json, &pointer);
     let mut transaction = catalog.begin_at(context.scope.reader.clone(), context.scope.principal.role);
     let id = transaction.new_relation_id()?;
     transaction.push(Change::CreateRelation(Relation {
@@ -50,11 +54,21 @@ pub(super) async fn register(call: ProcedureCall, context: &Context) -> Result<O
     }));
     transaction.push(Change::register(id, pointer, &json)?);
     catalog.commit(transaction).await?;
-    let mut report = Report::default();
-    report.figure("current_snapshot_id", metadata.current_snapshot_id().unwrap_or(0));
-    report.figure("total_records", summary(&metadata, "total-records"));
-    report.figure("total_data_files", summary(&metadata, "total-data-files"));
     report.into_outcome(call.tag)
+}
+
+/// What the metadata says of the table; of one that cannot be read, why.
+fn report(json: &[u8], pointer: &TablePointer) -> Report {
+    let mut report = Report::default();
+    report.figure("current_snapshot_id", pointer.snapshot_id.unwrap_or(0));
+    if let Ok(metadata) = parse_metadata(json) {
+        report.figure("total_records", summary(&metadata, "total-records"));
+        report.figure("total_data_files", summary(&metadata, "total-data-files"));
+    }
+    if let Some(reason) = &pointer.unsupported {
+        report.path("unsupported", None, reason.as_str());
+    }
+    report
 }
 
 fn summary(metadata: &iceberg::spec::TableMetadata, name: &str) -> i64 {
