@@ -5,7 +5,7 @@
 //! another made under its name. It must never touch a value. Next: `footer.rs`, which calls it, and `evolve.rs`, for
 //! the types.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
@@ -31,6 +31,14 @@ pub(crate) struct FieldNames {
     pub key: String,
 }
 
+/// A schema's id would not do: a transaction that is rolled back leaves the one it gave to the next.
+fn key_of(of_id: &HashMap<i32, String>) -> String {
+    let sorted: BTreeMap<&i32, &String> = of_id.iter().collect();
+    let mut hasher = DefaultHasher::new();
+    sorted.hash(&mut hasher);
+    format!("{:x}", hasher.finish())
+}
+
 /// The name, within a scan, of a field that the table does not have, or has under a reserved id. No column can be
 /// called so: names have no control characters.
 pub(crate) fn name_of_foreign(id: i32) -> String {
@@ -40,9 +48,9 @@ pub(crate) fn name_of_foreign(id: i32) -> String {
 impl FieldNames {
     pub fn new(metadata: &TableMetadata, schema: &Schema) -> Result<FieldNames> {
         let fields = schema.field_id_to_fields().iter();
-        let of_id = fields.map(|(id, field)| (*id, field.name.clone())).collect();
+        let of_id: HashMap<i32, String> = fields.map(|(id, field)| (*id, field.name.clone())).collect();
         let text = metadata.properties().get(DEFAULT_SCHEMA_NAME_MAPPING);
-        let mut key = schema.schema_id().to_string();
+        let mut key = key_of(&of_id);
         let mut mapping = None;
         if let Some(text) = text {
             let mut hasher = DefaultHasher::new();

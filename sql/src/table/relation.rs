@@ -5,6 +5,7 @@
 
 use std::any::Any;
 use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
 use arrow::datatypes::SchemaRef;
@@ -56,7 +57,10 @@ pub(crate) async fn relation_statistics(
         return Ok(None);
     };
     let metadata = &state.version.metadata;
-    let key = format!("statistics of {} {snapshot} {}", metadata.location(), state.schema.schema_id());
+    // Not by the schema's id: a transaction that is rolled back leaves the one it gave to the next.
+    let mut hasher = DefaultHasher::new();
+    schema.fields().hash(&mut hasher);
+    let key = format!("statistics of {} {snapshot} {:x}", metadata.location(), hasher.finish());
     if let Some(known) = storage.decoded().get::<Known>(&key) {
         return Ok(Some(known.0.clone()));
     }
