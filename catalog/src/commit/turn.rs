@@ -1,14 +1,14 @@
 //! Taking turns. A statement that has lost its race too often takes the turn of its table and is done again in it: for so
 //! long the commits of all others to that table wait, so that nothing comes between what it reads and its own commit.
-//! Turns are given in the order in which they were asked for, and a commit that waits comes before the turns that are
-//! asked for after it. Both have a limit, so that nobody waits for ever for somebody who is slow.
+//! Turns are given in the order in which they were asked for, and the commits that wait come between two turns, so that
+//! each waits for one. Both have a limit, so that nobody waits for ever for somebody who is slow.
 //!
 //! ```text
-//! commit A ── pass ─────┐
-//! commit B ── pass ───┐ │                       in this order, and never the other way round:
-//!                     v v                         turn or passes (in the order of the tables' ids)
-//! turn 1 ──────────── waits ── reads, commits ─┐    -> latches (in the same order) -> a place in the group
-//! commit C ── pass ─────────── waits ──────────┴──>
+//! commit A ── pass ───┐                          in this order, and never the other way round:
+//!                     v                            turn or passes (in the order of the tables' ids)
+//! turn 1 ──────────── waits ── reads, commits ─┐     -> latches (in the same order) -> a place in the group
+//! commit B ── pass ─────────── waits ──────────┴──> commits ─┐
+//! turn 2 ───────────────────── waits ─────────────────────── v ── reads, commits
 //! ```
 //!
 //! A turn only spares work, as a latch does: whoever stops waiting goes on, and the decision finds the conflict. It must
@@ -19,7 +19,7 @@ use std::future::Future;
 use std::pin::pin;
 use std::time::Duration;
 
-use tokio::sync::{OwnedRwLockReadGuard, OwnedRwLockWriteGuard, RwLock};
+use tokio::sync::{Mutex, OwnedMutexGuard, OwnedRwLockReadGuard, OwnedRwLockWriteGuard, RwLock};
 
 use super::by_table::ByTable;
 use crate::id::RelationId;
@@ -32,6 +32,7 @@ const WAIT_MAX: Duration = Duration::from_secs(10);
 /// The turns that somebody has or waits for.
 #[derive(Debug)]
 pub struct Turns {
+    queues: ByTable<Mutex<()>>,
     tables: ByTable<RwLock<()>>,
     turn_max: Duration,
     wait_max: Duration,
@@ -39,7 +40,12 @@ pub struct Turns {
 
 impl Default for Turns {
     fn default() -> Turns {
-        Turns { tables: ByTable::default(), turn_max: TURN_MAX, wait_max: WAIT_MAX }
+        Turns {
+            queues: ByTable::default(),
+            tables: ByTable::default(),
+            turn_max: TURN_MAX,
+            wait_max: WAIT_MAX,
+        }
     }
 }
 
@@ -47,7 +53,9 @@ impl Default for Turns {
 #[derive(Debug)]
 pub struct Turn {
     max: Duration,
+    // Let go of first, so that the commits that wait are before the next turn.
     _alone: OwnedRwLockWriteGuard<()>,
+    _queue: OwnedMutexGuard<()>,
 }
 
 /// What a commit holds while nobody has the turn of its table.
@@ -56,7 +64,8 @@ pub type Pass = OwnedRwLockReadGuard<()>;
 impl Turns {
     /// Waits for the commits that are under way and for the turns asked for before.
     pub async fn take(&self, relation: RelationId) -> Turn {
-        Turn { max: self.turn_max, _alone: self.tables.of(relation).write_owned().await }
+        let queue = self.queues.of(relation).lock_owned().await;
+        Turn { max: self.turn_max, _alone: self.tables.of(relation).write_owned().await, _queue: queue }
     }
 
     /// Waits until none of these tables is in somebody's turn, or for long enough.
@@ -88,8 +97,6 @@ impl Turn {
 mod tests {
     use std::sync::Arc;
 
-    use parking_lot::Mutex;
-
     use super::*;
 
     const TABLE: RelationId = RelationId(7);
@@ -101,8 +108,8 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn everybody_comes_in_the_order_of_asking() {
-        let (turns, order) = (Arc::new(Turns::default()), Arc::new(Mutex::new(Vec::new())));
+    async fn turns_come_in_the_order_of_asking_and_commits_between_them() {
+        let (turns, order) = (Arc::new(Turns::default()), Arc::new(parking_lot::Mutex::new(Vec::new())));
         let first = turns.pass(&[TABLE].into()).await;
         let mut asked = Vec::new();
         for (name, alone) in [("turn 1", true), ("commit 2", false), ("turn 3", true), ("commit 4", false)] {
@@ -122,7 +129,7 @@ mod tests {
         for task in asked {
             task.await.expect("no panic");
         }
-        assert_eq!(*order.lock(), ["turn 1", "commit 2", "turn 3", "commit 4"]);
+        assert_eq!(*order.lock(), ["turn 1", "commit 2", "commit 4", "turn 3"]);
     }
 
     #[tokio::test]
