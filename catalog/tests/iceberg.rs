@@ -154,6 +154,7 @@ fn describe(metadata: &TableMetadata, write: WriteId, number: usize, rows: u64, 
         metrics: HashMap::from([(1, metrics)]),
         column_bytes: HashMap::from([(1, rows * 50)]),
         split_offsets: vec![4],
+        sort_order_id: None,
     };
     describe_file(metadata, facts).expect("a description")
 }
@@ -394,6 +395,7 @@ async fn a_file_outside_the_table_is_refused_by_name() {
         metrics: HashMap::new(),
         column_bytes: HashMap::new(),
         split_offsets: vec![],
+        sort_order_id: None,
     };
     write.added = vec![describe_file(&metadata, facts.clone()).expect("a description")];
     let denied = world.produce(&write).await.expect_err("it is outside");

@@ -23,6 +23,8 @@ pub struct FileFacts {
     pub column_bytes: HashMap<i32, u64>,
     /// Where each row group starts, rising.
     pub split_offsets: Vec<i64>,
+    /// The sort order of the table that the rows are in, if they are in one.
+    pub sort_order_id: Option<i32>,
 }
 
 /// Describes a finished Parquet file of a table.
@@ -52,6 +54,9 @@ pub fn describe_file(metadata: &TableMetadata, facts: FileFacts) -> Result<DataF
     }
     builder.value_counts(values).null_value_counts(nulls).nan_value_counts(nans);
     builder.lower_bounds(lower).upper_bounds(upper);
+    if let Some(order) = facts.sort_order_id {
+        builder.sort_order_id(order);
+    }
     build(&builder)
 }
 

@@ -73,6 +73,7 @@ impl World {
                 metrics: HashMap::new(),
                 column_bytes: HashMap::new(),
                 split_offsets: vec![4],
+                sort_order_id: None,
             };
             write.added.push(describe_file(&base.metadata, facts).expect("a description"));
         }

@@ -124,6 +124,7 @@ async fn put_data(
         metrics: HashMap::new(),
         column_bytes: HashMap::new(),
         split_offsets: Vec::new(),
+        sort_order_id: None,
     };
     describe_file(metadata, facts)
 }

@@ -47,8 +47,16 @@ pub(crate) async fn execute(plan: Plan, context: &mut Context, session: &mut Ses
     effect::check(Effect::of(&plan.kind), context, session)?;
     match plan.kind {
         PlanKind::Query(plan) => context.stop.or(query::run(plan, context)).await,
-        PlanKind::Explain { analyze, verbose, header, plan } => {
-            context.stop.or(query::explain(plan, header, analyze, verbose, context)).await
+        PlanKind::Explain { analyze, verbose, mut header, mut plan, change } => {
+            let explained = async {
+                if let Some(change) = change {
+                    let whole = change::whole_files(&change, context).await?;
+                    header = header.map(|header| whole.explained(header));
+                    plan = whole.rest;
+                }
+                query::explain(plan, header, analyze, verbose, context).await
+            };
+            context.stop.or(explained).await
         }
         PlanKind::Insert(plan) => write::insert(*plan, context).await,
         PlanKind::Change(plan) => change::change(*plan, context).await,

@@ -15,7 +15,7 @@ use crate::error::{Error, Result};
 use crate::outcome::Outcome;
 use crate::plan::{Context, InsertPlan, TablePlan, sort_fields};
 use crate::resolve::TableTarget;
-use crate::table::{WriteProgress, write_files};
+use crate::table::{RowOrder, WriteProgress, write_files};
 
 /// Rows for a table that is there.
 pub(super) async fn insert(plan: InsertPlan, context: &Context) -> Result<Outcome> {
@@ -34,7 +34,8 @@ pub(super) async fn insert(plan: InsertPlan, context: &Context) -> Result<Outcom
     };
     let progress = WriteProgress::default();
     let storage = Arc::clone(context.catalog().storage());
-    let files = write_files(&metadata, write.id, physical, context.state.task_ctx(), storage, &progress);
+    let (task, order) = (context.state.task_ctx(), RowOrder::Declared);
+    let files = write_files(&metadata, write.id, physical, task, storage, &progress, order);
     let added = match context.stop.or(files).await {
         Ok(added) => added,
         Err(error) => return Err(write.abandon(error, context).await),
@@ -101,7 +102,8 @@ pub(super) async fn create_table(plan: TablePlan, context: &Context) -> Result<O
         let files = async {
             let physical = query::physical_plan(input, context).await?;
             let (storage, progress) = (Arc::clone(catalog.storage()), WriteProgress::default());
-            write_files(&metadata, write.id, physical, context.state.task_ctx(), storage, &progress).await
+            let (task, order) = (context.state.task_ctx(), RowOrder::Declared);
+            write_files(&metadata, write.id, physical, task, storage, &progress, order).await
         };
         match context.stop.or(files).await {
             Ok(files) => added = files,

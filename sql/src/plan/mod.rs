@@ -179,6 +179,8 @@ pub(crate) enum PlanKind {
         /// What is done with the rows, unless they are the answer.
         header: Option<String>,
         plan: LogicalPlan,
+        /// The statement, if it changes rows.
+        change: Option<Box<ChangePlan>>,
     },
     Insert(Box<InsertPlan>),
     Change(Box<ChangePlan>),
@@ -209,8 +211,8 @@ async fn plan_action(action: Action, context: &Context, parameters: &[ArrayRef])
         }
         Action::Explain { analyze, verbose, action } => {
             let planned = Box::pin(plan_action(*action, context, parameters)).await?;
-            let (header, plan) = explained(planned)?;
-            PlanKind::Explain { analyze, verbose, header, plan }
+            let (header, plan, change) = explained(planned)?;
+            PlanKind::Explain { analyze, verbose, header, plan, change }
         }
         Action::Insert { target, columns, source, overwrite } => {
             let insert =
@@ -236,13 +238,13 @@ async fn plan_action(action: Action, context: &Context, parameters: &[ArrayRef])
     })
 }
 
-/// What an explained statement does with the rows of its plan, and the plan.
-fn explained(planned: PlanKind) -> Result<(Option<String>, LogicalPlan)> {
+/// What an explained statement does with the rows of its plan, the plan, and the statement if it changes rows.
+fn explained(planned: PlanKind) -> Result<(Option<String>, LogicalPlan, Option<Box<ChangePlan>>)> {
     match planned {
-        PlanKind::Query(query) => Ok((None, query.logical)),
+        PlanKind::Query(query) => Ok((None, query.logical, None)),
         PlanKind::Insert(insert) => {
             let word = if insert.overwrite { "Overwrite" } else { "Insert on" };
-            Ok((Some(format!("{word} {}", insert.target.found.qualified())), insert.input))
+            Ok((Some(format!("{word} {}", insert.target.found.qualified())), insert.input, None))
         }
         PlanKind::Change(change) => {
             let word = match change.kind {
@@ -252,12 +254,13 @@ fn explained(planned: PlanKind) -> Result<(Option<String>, LogicalPlan)> {
                 ChangeKind::Insert => "Insert on",
                 ChangeKind::Overwrite => "Overwrite",
             };
-            Ok((Some(format!("{word} {}", change.target.found.qualified())), change.input))
+            let header = format!("{word} {}", change.target.found.qualified());
+            Ok((Some(header), change.input.clone(), Some(change)))
         }
         PlanKind::CreateTable(table) => {
             let header = format!("Create table {}", table.relation.name);
             let input = table.input.ok_or_else(|| Error::unsupported("EXPLAIN of a table WITH NO DATA"))?;
-            Ok((Some(header), input))
+            Ok((Some(header), input, None))
         }
         PlanKind::Explain { .. }
         | PlanKind::CreateView(_)

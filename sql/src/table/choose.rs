@@ -39,6 +39,8 @@ pub(super) struct Choice<'a> {
     pub predicates: Vec<PruningPredicate>,
     /// The only files that are read.
     pub only: Option<&'a HashSet<String>>,
+    /// Files that are not.
+    pub except: &'a HashSet<String>,
     /// The columns whose figures the descriptions have.
     pub described: Vec<i32>,
 }
@@ -66,7 +68,8 @@ impl Choice<'_> {
             let statistics = FileColumns::new(self, &manifest);
             let kept = self.kept(&statistics, manifest.len());
             for number in (0..manifest.len()).filter(|number| kept[*number]) {
-                if self.only.is_none_or(|only| only.contains(manifest.path(number))) {
+                let path = manifest.path(number);
+                if self.only.is_none_or(|only| only.contains(path)) && !self.except.contains(path) {
                     files.push(manifest.file(number, &self.described)?);
                 }
             }

@@ -1,9 +1,10 @@
 //! Writes one Parquet file of a table: batches in, the file's description for its manifest out. Encoded row groups are
 //! handed to the object store as they are finished, so a file needs the memory of one row group. It must never decide
-//! which rows go into the file. Next: `fanout.rs`, which does.
+//! which rows go into the file. Next: `fanout.rs` and `clustered.rs`, which do.
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef};
@@ -33,6 +34,10 @@ use crate::sqlstate::SqlState;
 const ROW_ID_FIELD: i32 = 2_147_483_540;
 const LAST_UPDATED_FIELD: i32 = 2_147_483_539;
 
+/// Counts the writes of this process: a statement may write several times under one id, and no two of its files may have
+/// one name.
+static WRITES: AtomicU64 = AtomicU64::new(0);
+
 /// What all files of one write have in common.
 pub(crate) struct FileTarget {
     pub metadata: TableMetadata,
@@ -43,6 +48,10 @@ pub(crate) struct FileTarget {
     pub write: WriteId,
     /// How many tasks encode one file.
     pub lanes: usize,
+    /// The order that the rows of every file are in.
+    pub sort_order_id: Option<i32>,
+    /// Part of the name of every file, beside the id.
+    turn: u64,
     parquet: SchemaDescriptor,
     /// Every file that was begun, for the case that the write fails.
     begun: parking_lot::Mutex<Vec<String>>,
@@ -67,6 +76,8 @@ impl FileTarget {
             progress,
             write,
             lanes: 1,
+            sort_order_id: None,
+            turn: WRITES.fetch_add(1, Ordering::Relaxed),
             parquet,
             begun,
         })
@@ -111,6 +122,37 @@ impl FileTarget {
     }
 }
 
+/// Begins the files of one writer, each under a name of its own.
+#[derive(Clone)]
+pub(crate) struct FileNames {
+    target: Arc<FileTarget>,
+    writer: usize,
+    begun: usize,
+}
+
+impl FileNames {
+    pub fn new(target: Arc<FileTarget>, writer: usize) -> FileNames {
+        FileNames { target, writer, begun: 0 }
+    }
+
+    /// Bytes that a file should have.
+    pub fn target_file_bytes(&self) -> usize {
+        self.target.properties.target_file_bytes
+    }
+
+    /// Begins a file of a partition, in a folder below the table's data folder.
+    pub fn begin(&mut self, folder: Option<&str>, partition: Struct) -> Result<DataFileWriter> {
+        let (number, writer, turn, write) = (self.begun, self.writer, self.target.turn, self.target.write);
+        self.begun += 1;
+        let name = format!("{number:05}-{writer}-{turn}-{write}.parquet");
+        let name = match folder {
+            Some(folder) => format!("{folder}/{name}"),
+            None => name,
+        };
+        DataFileWriter::begin(&self.target, &name, partition)
+    }
+}
+
 /// A Parquet file being written.
 pub(crate) struct DataFileWriter {
     target: Arc<FileTarget>,
@@ -127,7 +169,7 @@ pub(crate) struct DataFileWriter {
 
 impl DataFileWriter {
     /// Begins a file at `name` below the table's data folder.
-    pub fn begin(target: &Arc<FileTarget>, name: &str, partition: Struct) -> Result<DataFileWriter> {
+    fn begin(target: &Arc<FileTarget>, name: &str, partition: Struct) -> Result<DataFileWriter> {
         let location = target.metadata.location();
         let url = format!("{location}/data/{name}");
         let checked = target.storage.guard().table_file(location, &url)?;
@@ -226,6 +268,7 @@ impl DataFileWriter {
             metrics: self.collector.finish()?,
             column_bytes: column_bytes(&footer),
             split_offsets: split_offsets(&footer),
+            sort_order_id: self.target.sort_order_id,
         };
         Ok(describe_file(&self.target.metadata, facts)?)
     }

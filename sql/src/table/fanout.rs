@@ -1,22 +1,26 @@
-//! Brings rows to the files of their partitions. Rows wait in memory until a partition has enough of them or memory
-//! runs short, and only so many files are open at a time, so any number of partitions can be written in bounded
-//! memory; the price of too many is more and smaller files. It must never know where rows come from.
-//! Next: `writer.rs`.
+//! Brings rows in any order to the files of their partitions. Rows wait in memory until a partition has enough of them
+//! or memory runs short. Only so many partitions have files at a time; the rows of all others are put aside until the
+//! query ends, so any number of partitions is written in bounded memory. It must never know where rows come from.
+//! Next: `overflow.rs`, where rows are put aside, and `writer.rs`.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use arrow::array::RecordBatch;
-use arrow::compute::concat_batches;
+use arrow::array::{RecordBatch, UInt32Array};
+use arrow::compute::{concat_batches, take_record_batch};
+use datafusion::execution::TaskContext;
 use datafusion::execution::memory_pool::MemoryReservation;
 use iceberg::spec::{DataFile, Struct};
 
-use super::data_file::{DataFileWriter, FileTarget};
-use super::partition::PartitionKey;
+use super::clustered::ClusteredWriter;
+use super::data_file::{DataFileWriter, FileNames};
+use super::keys::Keys;
+use super::overflow::Overflow;
+use super::partition::{PartitionKey, PartitionRows};
 use crate::error::{Error, Result};
 
-/// Files that one writer has open at a time.
-const OPEN_FILES_MAX: usize = 64;
+/// Partitions that one writer has files of at a time.
+const PARTITIONS_MAX: usize = 64;
 /// Bytes of a partition's waiting rows that are worth encoding.
 const WAITING_BYTES_WORTH: usize = 4 << 20;
 /// Bytes of all rows that wait in one writer.
@@ -24,56 +28,84 @@ const WAITING_BYTES_MAX: usize = 64 << 20;
 /// Bytes taken in before the memory pool is told again.
 const ACCOUNT_BYTES: usize = 1 << 20;
 
-/// Rows of one partition on their way to a file.
-pub(crate) struct Routed {
-    pub key: PartitionKey,
-    pub value: Struct,
-    /// Folder below the table's data folder; empty for an unpartitioned table.
-    pub folder: String,
-    pub rows: RecordBatch,
-}
-
 /// One of the writers of a statement.
 pub(crate) struct FanoutWriter {
-    target: Arc<FileTarget>,
-    number: usize,
+    keys: Arc<Keys>,
+    names: FileNames,
+    context: Arc<TaskContext>,
     memory: MemoryReservation,
     partitions: HashMap<PartitionKey, Partition>,
     waiting_bytes: usize,
     unaccounted_bytes: usize,
-    open_files: usize,
-    files_begun: usize,
+    overflow: Option<Overflow>,
     finished: Vec<DataFile>,
 }
 
 struct Partition {
     value: Struct,
-    folder: String,
+    /// Below the table's data folder; none for an unpartitioned table.
+    folder: Option<String>,
     waiting: Vec<RecordBatch>,
     waiting_bytes: usize,
     file: Option<DataFileWriter>,
 }
 
 impl FanoutWriter {
-    pub fn new(target: Arc<FileTarget>, number: usize, memory: MemoryReservation) -> FanoutWriter {
+    pub fn new(
+        keys: Arc<Keys>,
+        names: FileNames,
+        memory: MemoryReservation,
+        context: Arc<TaskContext>,
+    ) -> FanoutWriter {
         FanoutWriter {
-            target,
-            number,
+            keys,
+            names,
+            context,
             memory,
             partitions: HashMap::new(),
             waiting_bytes: 0,
             unaccounted_bytes: 0,
-            open_files: 0,
-            files_begun: 0,
+            overflow: None,
             finished: Vec::new(),
         }
     }
 
-    /// Takes rows in the table's schema.
-    pub async fn write(&mut self, routed: Routed) -> Result<()> {
-        let Routed { key, value, folder, rows } = routed;
-        let unpartitioned = folder.is_empty();
-        let new = || Partition { value, folder, waiting: Vec::new(), waiting_bytes: 0, file: None };
+    /// Takes keyed rows.
+    pub async fn write(&mut self, keyed: &RecordBatch) -> Result<()> {
+        if keyed.num_rows() == 0 {
+            return Ok(());
+        }
+        let keys = Arc::clone(&self.keys);
+        let Some(splitter) = &keys.splitter else {
+            return self.put(PartitionKey::default(), keys.remove(keyed)?).await;
+        };
+        let mut aside: Vec<u32> = Vec::new();
+        for PartitionRows { key, value, positions } in splitter.split(keys.partition(keyed))? {
+            if !self.partitions.contains_key(&key) {
+                if self.partitions.len() >= PARTITIONS_MAX {
+                    aside.extend(positions);
+                    continue;
+                }
+                let folder = Some(splitter.folder(&value));
+                self.partitions.insert(key.clone(), Partition::new(value, folder));
+            }
+            self.put(key, keys.remove(&rows_at(keyed, positions)?)?).await?;
+        }
+        if aside.is_empty() {
+            return Ok(());
+        }
+        aside.sort_unstable();
+        let overflow = match &mut self.overflow {
+            Some(overflow) => overflow,
+            None => self.overflow.insert(Overflow::start(&keys, Arc::clone(&self.context))?),
+        };
+        overflow.push(&rows_at(keyed, aside)?).await
+    }
+
+    /// Takes rows of one partition.
+    async fn put(&mut self, key: PartitionKey, rows: RecordBatch) -> Result<()> {
+        let unpartitioned = self.keys.splitter.is_none();
+        let new = || Partition::new(Struct::empty(), None);
         let partition = self.partitions.entry(key.clone()).or_insert_with(new);
         let bytes = rows.get_array_memory_size();
         partition.waiting.push(rows);
@@ -104,6 +136,17 @@ impl FanoutWriter {
         Ok(std::mem::take(&mut self.finished))
     }
 
+    /// What was put aside, if anything was; the files that are there must be finished first.
+    pub fn aside(&mut self) -> Option<Overflow> {
+        self.overflow.take()
+    }
+
+    /// A writer that goes on after these files, with rows that come partition after partition.
+    pub fn clustered(&mut self, finished: Vec<DataFile>) -> ClusteredWriter {
+        self.memory.free();
+        ClusteredWriter::new(Arc::clone(&self.keys), self.names.clone(), self.memory.take(), finished)
+    }
+
     /// Gives up the files that are open.
     pub async fn abort(self) {
         for partition in self.partitions.into_values() {
@@ -125,56 +168,31 @@ impl FanoutWriter {
         };
         let waiting = std::mem::take(&mut partition.waiting);
         self.waiting_bytes -= std::mem::take(&mut partition.waiting_bytes);
-        if waiting.iter().all(|batch| batch.num_rows() == 0) {
+        if waiting.is_empty() {
             return Ok(());
         }
-        if partition.file.is_none() {
-            self.begin(key).await?;
-        }
-        let Some(file) = self.partitions.get_mut(key).and_then(|partition| partition.file.as_mut()) else {
-            return Err(Error::internal("a partition has no file"));
+        let file = match &mut partition.file {
+            Some(file) => file,
+            None => {
+                let file = self.names.begin(partition.folder.as_deref(), partition.value.clone())?;
+                partition.file.insert(file)
+            }
         };
         match waiting.as_slice() {
             [batch] => file.write(batch).await?,
             batches => {
-                let joined = concat_batches(&self.target.schema, batches);
+                let joined = concat_batches(&self.keys.table, batches);
                 file.write(&joined.map_err(|error| Error::internal(error.to_string()))?).await?;
             }
         }
-        if file.bytes() >= self.target.properties.target_file_bytes {
+        if file.bytes() >= self.names.target_file_bytes() {
             self.close(key).await?;
         }
         Ok(())
     }
 
-    /// Begins a partition's next file, after closing the biggest when too many are open: it is the least small.
-    async fn begin(&mut self, key: &PartitionKey) -> Result<()> {
-        if self.open_files >= OPEN_FILES_MAX
-            && let Some(biggest) = self.biggest_open()
-        {
-            self.close(&biggest).await?;
-        }
-        let (number, writer, write) = (self.files_begun, self.number, self.target.write);
-        let Some(partition) = self.partitions.get_mut(key) else {
-            return Ok(());
-        };
-        let slash = if partition.folder.is_empty() { "" } else { "/" };
-        let name = format!("{}{slash}{number:05}-{writer}-{write}.parquet", partition.folder);
-        partition.file = Some(DataFileWriter::begin(&self.target, &name, partition.value.clone())?);
-        self.files_begun += 1;
-        self.open_files += 1;
-        Ok(())
-    }
-
-    fn biggest_open(&self) -> Option<PartitionKey> {
-        let size = |partition: &Partition| partition.file.as_ref().map(DataFileWriter::bytes);
-        let open = self.partitions.iter().filter_map(|(key, partition)| Some((size(partition)?, key)));
-        open.max_by_key(|(bytes, _)| *bytes).map(|(_, key)| key.clone())
-    }
-
     async fn close(&mut self, key: &PartitionKey) -> Result<()> {
         if let Some(file) = self.partitions.get_mut(key).and_then(|partition| partition.file.take()) {
-            self.open_files -= 1;
             self.finished.push(file.finish().await?);
         }
         Ok(())
@@ -202,4 +220,19 @@ impl FanoutWriter {
         let files = self.partitions.values().filter_map(|partition| partition.file.as_ref());
         self.waiting_bytes + files.map(DataFileWriter::buffered).sum::<usize>()
     }
+}
+
+impl Partition {
+    fn new(value: Struct, folder: Option<String>) -> Partition {
+        Partition { value, folder, waiting: Vec::new(), waiting_bytes: 0, file: None }
+    }
+}
+
+/// The rows at rising positions.
+fn rows_at(batch: &RecordBatch, positions: Vec<u32>) -> Result<RecordBatch> {
+    if positions.len() == batch.num_rows() {
+        return Ok(batch.clone());
+    }
+    take_record_batch(batch, &UInt32Array::from(positions))
+        .map_err(|error| Error::internal(format!("cannot split rows: {error}")))
 }

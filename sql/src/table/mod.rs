@@ -6,12 +6,16 @@
 //!           -> columns (in memory), or
 //!           -> footer (cached, under names of today) -> evolve (types of today) -> stage (hidden columns)
 //! joins:  relation (what is known of a whole table)
-//! write:  writer -> conform (types, NOT NULL) -> partition (split) -> fanout (files) -> data_file -> row_group
+//! delete: whole (files that a condition is true for without reading them)
+//! write:  writer -> keys (conform: types, NOT NULL; transform) -> arrange (share out, sort)
+//!           -> fanout or clustered (partition: which files) -> data_file -> row_group
 //! both:   schema (Iceberg and Arrow columns), literal (single values), store (object stores for DataFusion)
 //! ```
 mod access;
+mod arrange;
 mod bounds;
 mod choose;
+mod clustered;
 mod columns;
 mod conform;
 mod data_file;
@@ -20,10 +24,13 @@ mod evolve;
 mod fanout;
 mod footer;
 pub mod hidden;
+mod incoming;
+mod keys;
 mod literal;
 mod morsel;
 mod naming;
 mod order;
+mod overflow;
 mod partition;
 mod progress;
 mod properties;
@@ -38,10 +45,14 @@ mod source;
 mod stage;
 mod statistics;
 mod store;
+mod transform;
+mod whole;
 mod writer;
 
 pub use columns::{ColumnCache, ColumnFigures, YieldingPool};
 pub(crate) use evolve::readable;
+pub(crate) use incoming::incoming;
+pub use keys::RowOrder;
 pub(crate) use literal::{literal_of, scalar_of};
 pub use progress::WriteProgress;
 pub use relation::load_statistics;

@@ -18,6 +18,7 @@ const CODEC: &str = "write.parquet.compression-codec";
 const LEVEL: &str = "write.parquet.compression-level";
 const ROW_GROUP_BYTES: &str = "write.parquet.row-group-size-bytes";
 const TARGET_FILE_BYTES: &str = "write.target-file-size-bytes";
+const DISTRIBUTION: &str = "write.distribution-mode";
 const BLOOM_FILTER: &str = "write.parquet.bloom-filter-enabled.column.";
 
 /// Compressed bytes of a row group.
@@ -38,6 +39,17 @@ pub(crate) struct FileProperties {
     pub row_group_rows: usize,
     pub row_group_bytes: usize,
     pub target_file_bytes: usize,
+    pub distribution: Distribution,
+}
+
+/// How rows are shared out among the writers of a table that declares an order. Those of one table partition always go
+/// to one writer, which no mode takes back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Distribution {
+    /// The files of an unpartitioned table follow each other in the order; the default.
+    Range,
+    /// Each writer sorts what it gets: faster, and the files overlap.
+    Local,
 }
 
 impl FileProperties {
@@ -58,6 +70,7 @@ impl FileProperties {
             row_group_rows: ROW_GROUP_ROWS_MAX,
             row_group_bytes: size(properties, ROW_GROUP_BYTES, ROW_GROUP_BYTES_DEFAULT)?,
             target_file_bytes: size(properties, TARGET_FILE_BYTES, TARGET_FILE_BYTES_DEFAULT)?,
+            distribution: distribution(properties)?,
         })
     }
 }
@@ -77,6 +90,15 @@ fn size(properties: &HashMap<String, String>, key: &str, default: usize) -> Resu
             Ok(bytes) if bytes > 0 => Ok(bytes),
             _ => Err(invalid(key, text, "Give a number of bytes above 0.")),
         },
+    }
+}
+
+fn distribution(properties: &HashMap<String, String>) -> Result<Distribution> {
+    let given = properties.get(DISTRIBUTION).map(|mode| mode.to_ascii_lowercase());
+    match given.as_deref() {
+        None | Some("range") => Ok(Distribution::Range),
+        Some("none" | "hash") => Ok(Distribution::Local),
+        Some(other) => Err(invalid(DISTRIBUTION, other, "The modes are none, hash and range.")),
     }
 }
 
@@ -187,6 +209,9 @@ mod tests {
     fn sizes_are_bytes_above_zero() {
         let file = FileProperties::new(&properties(&[(TARGET_FILE_BYTES, "1000")])).expect("sizes");
         assert_eq!((file.target_file_bytes, file.row_group_bytes), (1000, ROW_GROUP_BYTES_DEFAULT));
+        let modes = |mode| distribution(&properties(&[(DISTRIBUTION, mode)]));
+        assert_eq!(modes("none").expect("local"), Distribution::Local);
+        assert_eq!(modes("often").expect_err("bad").sqlstate, SqlState::INVALID_PARAMETER_VALUE);
         let error = FileProperties::new(&properties(&[(TARGET_FILE_BYTES, "0")])).expect_err("zero");
         assert_eq!(error.message, "invalid value \"0\" for table property write.target-file-size-bytes");
     }

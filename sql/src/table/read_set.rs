@@ -101,7 +101,8 @@ impl IcebergTable {
     }
 }
 
-fn unqualified(condition: Expr) -> datafusion::common::Result<Expr> {
+/// The same condition over columns without the name of their table.
+pub(super) fn unqualified(condition: Expr) -> datafusion::common::Result<Expr> {
     let plain = |expression: Expr| match expression {
         Expr::Column(column) => Transformed::yes(Expr::Column(Column::from_name(column.name))),
         other => Transformed::no(other),

@@ -23,6 +23,7 @@ use datafusion::datasource::table_schema::TableSchema;
 use datafusion::execution::object_store::ObjectStoreUrl;
 use datafusion::logical_expr::dml::InsertOp;
 use datafusion::logical_expr::{Cast, Expr, TableProviderFilterPushDown};
+use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_optimizer::pruning::PruningPredicate;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::empty::EmptyExec;
@@ -78,6 +79,8 @@ pub struct IcebergTable {
     hidden: Vec<Hidden>,
     /// The only data files that are read, by URL.
     only: Option<HashSet<String>>,
+    /// Data files that are not read, by URL.
+    pub(super) except: HashSet<String>,
     /// Rows that are left out in addition to the deleted ones.
     without: BTreeMap<String, Arc<RoaringTreemap>>,
     /// What joins are ordered by, once somebody has asked for it.
@@ -113,6 +116,7 @@ impl IcebergTable {
             defaults,
             hidden,
             only,
+            except: HashSet::new(),
             without,
             relation: OnceLock::new(),
         })
@@ -179,7 +183,21 @@ impl IcebergTable {
         Ok(files.iter().map(|file| file.file().file_path().to_owned()).collect())
     }
 
-    fn metadata(&self) -> &TableMetadata {
+    /// The data files that may hold a row for which a condition is true, with the figures of some columns, and what
+    /// deletes rows of them.
+    pub(super) async fn matching(
+        &self,
+        condition: Arc<dyn PhysicalExpr>,
+        wanted: &[WantedColumn],
+    ) -> Result<(Vec<SpecifiedFile>, Arc<DeleteIndex>)> {
+        self.files(pruning(vec![condition], &self.plain), wanted).await
+    }
+
+    pub(super) fn storage(&self) -> &Storage {
+        &self.storage
+    }
+
+    pub(super) fn metadata(&self) -> &TableMetadata {
         &self.state.version.metadata
     }
 
@@ -202,6 +220,7 @@ impl IcebergTable {
             bounded: &self.bounded,
             predicates,
             only: self.only.as_ref(),
+            except: &self.except,
             described: wanted.iter().map(|column| column.id).collect(),
         };
         let files = choice.files(data).await?.into_iter().map(|live| self.specified(live));
@@ -237,14 +256,15 @@ impl IcebergTable {
 
     /// The columns a query reads, for their statistics.
     fn wanted(&self, projection: Option<&Vec<usize>>) -> Vec<WantedColumn> {
-        let positions = self.read_columns(projection);
-        let column = |position: usize| {
-            let field = self.schema.fields().get(position)?;
-            let arrow = field.data_type().clone();
-            let bounds = self.bounded.get(field.name()).map(|bounds| BoundColumn { arrow, ..bounds.clone() });
-            Some(WantedColumn { position, id: *self.ids.get(position)?, bounds })
-        };
-        positions.into_iter().filter_map(column).collect()
+        self.read_columns(projection).into_iter().filter_map(|position| self.described(position)).collect()
+    }
+
+    /// The column at a place, for its statistics.
+    pub(super) fn described(&self, position: usize) -> Option<WantedColumn> {
+        let field = self.schema.fields().get(position)?;
+        let arrow = field.data_type().clone();
+        let bounds = self.bounded.get(field.name()).map(|bounds| BoundColumn { arrow, ..bounds.clone() });
+        Some(WantedColumn { position, id: *self.ids.get(position)?, bounds })
     }
 
     /// The file as DataFusion opens it, after the guard has let it through.

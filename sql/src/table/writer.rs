@@ -1,38 +1,33 @@
 //! Runs a query and writes its rows as data files of a table. The files belong to no snapshot yet: committing them is
 //! the caller's, and nobody sees them before. When anything fails, or the caller stops waiting, every file of the
-//! write is deleted again. It must never commit. Next: `conform.rs`, `partition.rs`, `fanout.rs`, `data_file.rs`.
+//! write is deleted again. It must never commit. Next: `arrange.rs`, `fanout.rs`, `clustered.rs`, `data_file.rs`.
 //!
 //! ```text
-//! query partition 0 ─ conform ─ split ─┐                 ┌─ writer 0 ─ files
-//! query partition 1 ─ conform ─ split ─┼─ by partition ──┤
-//! query partition 2 ─ conform ─ split ─┘                 └─ writer 1 ─ files
+//! query partition 0 ─ keys ─┐              ┌─ writer 0 ─ files
+//! query partition 1 ─ keys ─┼─ arrangement ┤
+//! query partition 2 ─ keys ─┘              └─ writer 1 ─ files
 //! ```
 
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
-use arrow::array::RecordBatch;
-use datafusion::execution::TaskContext;
 use datafusion::execution::memory_pool::MemoryConsumer;
+use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties};
 use futures::StreamExt;
-use iceberg::spec::{DataFile, Struct, TableMetadata};
+use iceberg::spec::{DataFile, TableMetadata};
 use tarn_catalog::WriteId;
 use tarn_catalog::storage::Storage;
-use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::conform::conform;
-use super::data_file::FileTarget;
-use super::fanout::{FanoutWriter, Routed};
-use super::partition::PartitionSplitter;
+use super::arrange::arrange;
+use super::clustered::ClusteredWriter;
+use super::data_file::{FileNames, FileTarget};
+use super::fanout::FanoutWriter;
+use super::keys::{Keys, RowOrder};
 use super::progress::WriteProgress;
 use crate::error::{Error, Result};
 use crate::plan::engine_error;
-
-/// Batches that wait in front of a writer.
-const WRITER_BATCHES_MAX: usize = 4;
 
 /// Writes the rows of `input` as files of the table `target` and describes them. Columns are matched by position.
 /// Dropping the returned future stops the write and deletes its files.
@@ -43,9 +38,10 @@ pub async fn write_files(
     context: Arc<TaskContext>,
     storage: Arc<Storage>,
     progress: &WriteProgress,
+    order: RowOrder,
 ) -> Result<Vec<DataFile>> {
     let files = FileTarget::new(target, write, storage, progress.clone())?;
-    write_to(files, input, context).await
+    write_to(files, input, context, order).await
 }
 
 /// The same for rows that the table knows already, or some of which it knows: after the table's columns the input has
@@ -57,49 +53,42 @@ pub async fn write_known_rows(
     context: Arc<TaskContext>,
     storage: Arc<Storage>,
     progress: &WriteProgress,
+    order: RowOrder,
 ) -> Result<Vec<DataFile>> {
     let files = FileTarget::new(target, write, storage, progress.clone())?.with_lineage()?;
-    write_to(files, input, context).await
+    write_to(files, input, context, order).await
 }
 
 async fn write_to(
     mut files: FileTarget,
     input: Arc<dyn ExecutionPlan>,
     context: Arc<TaskContext>,
+    order: RowOrder,
 ) -> Result<Vec<DataFile>> {
-    let target = &files.metadata;
     let processors = context.session_config().target_partitions().max(1);
-    let inputs = input.output_partitioning().partition_count();
-    let spec = target.default_partition_spec();
-    let splitter = match spec.is_unpartitioned() {
-        true => None,
-        false => Some(Arc::new(PartitionSplitter::try_new(spec, target.current_schema())?)),
-    };
-    // Every table partition is written by one writer, so that it gets few files; an unpartitioned table keeps the
-    // query's order within each writer, and shares the columns of a file out when there are processors to spare.
-    let writers = if splitter.is_some() { processors } else { inputs.clamp(1, processors) };
-    files.lanes = if splitter.is_some() { 1 } else { processors.div_ceil(writers) };
+    let keys = Arc::new(Keys::new(&files.metadata, Arc::clone(&files.schema), order)?);
+    let plan = arrange(input, &keys, files.properties.distribution, processors, &files.progress)?;
+    let writers = plan.output_partitioning().partition_count();
+    // The writers of an unpartitioned table share the columns of a file out when there are processors to spare.
+    files.lanes = if keys.splitter.is_some() { 1 } else { processors.div_ceil(writers.max(1)) };
+    files.sort_order_id = keys.order.as_ref().map(|order| order.id);
     let files = Arc::new(files);
     let mut running = Running::new(Arc::clone(&files));
-    let mut routes = Vec::with_capacity(writers);
     for number in 0..writers {
         let memory = MemoryConsumer::new(format!("TableWriter[{number}]")).register(context.memory_pool());
-        let writer = FanoutWriter::new(Arc::clone(&files), number, memory);
-        let (route, routed) = mpsc::channel(WRITER_BATCHES_MAX);
-        routes.push(route);
-        running.spawn(run_writer(number, writer, routed, running.stop.clone()));
+        let names = FileNames::new(Arc::clone(&files), number);
+        let writer = match keys.order {
+            Some(_) => Writer::Clustered(ClusteredWriter::new(Arc::clone(&keys), names, memory, Vec::new())),
+            None => Writer::Fanout(FanoutWriter::new(Arc::clone(&keys), names, memory, Arc::clone(&context))),
+        };
+        let (plan, context, stop) = (Arc::clone(&plan), Arc::clone(&context), running.stop.clone());
+        running.spawn(run_writer(number, writer, plan, context, stop));
     }
-    for partition in 0..inputs {
-        let splitter = splitter.clone();
-        let feed =
-            Feed { files: Arc::clone(&files), splitter, routes: routes.clone(), stop: running.stop.clone() };
-        running.spawn(feed.run(partition, Arc::clone(&input), Arc::clone(&context)));
-    }
-    drop(routes);
+    drop(plan);
     running.finish().await
 }
 
-/// How a task of a write ended: with the files of one writer and its number (a feed has none), or why not.
+/// How a task of a write ended: with the files of one writer and its number, or why not.
 type Ended = Result<(usize, Vec<DataFile>), Failure>;
 
 /// Why a task of a write ended early.
@@ -188,13 +177,26 @@ impl Drop for Running {
     }
 }
 
+/// How rows become files.
+enum Writer {
+    /// In any order.
+    Fanout(FanoutWriter),
+    /// Partition after partition.
+    Clustered(ClusteredWriter),
+}
+
 async fn run_writer(
     number: usize,
-    mut writer: FanoutWriter,
-    mut routed: mpsc::Receiver<Routed>,
+    mut writer: Writer,
+    plan: Arc<dyn ExecutionPlan>,
+    context: Arc<TaskContext>,
     stop: CancellationToken,
 ) -> Ended {
-    match write_routed(&mut writer, &mut routed, &stop).await {
+    let written = match plan.execute(number, context).map_err(engine_error) {
+        Ok(rows) => writer.write(rows, &stop).await,
+        Err(error) => Err(error.into()),
+    };
+    match written {
         Ok(files) => Ok((number, files)),
         Err(failure) => {
             writer.abort().await;
@@ -203,89 +205,57 @@ async fn run_writer(
     }
 }
 
-async fn write_routed(
-    writer: &mut FanoutWriter,
-    routed: &mut mpsc::Receiver<Routed>,
-    stop: &CancellationToken,
-) -> Result<Vec<DataFile>, Failure> {
-    loop {
-        let next = tokio::select! {
-            biased;
-            () = stop.cancelled() => return Err(Failure::Stopped),
-            next = routed.recv() => next,
+impl Writer {
+    /// Writes rows until there are no more, and then those that were put aside.
+    async fn write(
+        &mut self,
+        rows: SendableRecordBatchStream,
+        stop: &CancellationToken,
+    ) -> Result<Vec<DataFile>, Failure> {
+        self.take(rows, stop).await?;
+        let fanout = match self {
+            Writer::Clustered(writer) => return Ok(writer.finish().await?),
+            Writer::Fanout(writer) => writer,
         };
-        match next {
-            Some(rows) => writer.write(rows).await?,
-            // A feed that fails stops the write before it lets go of its route.
-            None if stop.is_cancelled() => return Err(Failure::Stopped),
-            None => return Ok(writer.finish().await?),
+        let finished = fanout.finish().await?;
+        let Some(aside) = fanout.aside() else { return Ok(finished) };
+        let rows = unless_stopped(stop, aside.finish()).await??;
+        *self = Writer::Clustered(fanout.clustered(finished));
+        self.take(rows, stop).await?;
+        match self {
+            Writer::Clustered(writer) => Ok(writer.finish().await?),
+            Writer::Fanout(writer) => Ok(writer.finish().await?),
         }
     }
-}
 
-/// Takes one partition of the query to the writers.
-struct Feed {
-    files: Arc<FileTarget>,
-    splitter: Option<Arc<PartitionSplitter>>,
-    routes: Vec<mpsc::Sender<Routed>>,
-    stop: CancellationToken,
-}
-
-impl Feed {
-    async fn run(self, partition: usize, input: Arc<dyn ExecutionPlan>, context: Arc<TaskContext>) -> Ended {
-        let result = self.feed(partition, input, context).await;
-        if result.is_err() {
-            // Before `self` lets go of the routes: a writer must not take a failed query's end for its end.
-            self.stop.cancel();
-        }
-        result.map(|()| (partition, Vec::new()))
-    }
-
-    async fn feed(
-        &self,
-        partition: usize,
-        input: Arc<dyn ExecutionPlan>,
-        context: Arc<TaskContext>,
+    async fn take(
+        &mut self,
+        mut rows: SendableRecordBatchStream,
+        stop: &CancellationToken,
     ) -> Result<(), Failure> {
-        let mut rows = input.execute(partition, context).map_err(engine_error)?;
-        loop {
-            let next = tokio::select! {
-                biased;
-                () = self.stop.cancelled() => return Err(Failure::Stopped),
-                next = rows.next() => next,
-            };
-            match next {
-                Some(batch) => self.route(partition, &batch.map_err(engine_error)?).await?,
-                None => return Ok(()),
+        while let Some(batch) = unless_stopped(stop, rows.next()).await? {
+            let batch = batch.map_err(engine_error)?;
+            match self {
+                Writer::Fanout(writer) => writer.write(&batch).await?,
+                Writer::Clustered(writer) => writer.write(&batch).await?,
             }
-        }
-    }
-
-    async fn route(&self, partition: usize, batch: &RecordBatch) -> Result<(), Failure> {
-        if batch.num_rows() == 0 {
-            return Ok(());
-        }
-        let rows = conform(batch, &self.files.schema)?;
-        self.files.progress.add_rows(rows.num_rows());
-        let Some(splitter) = &self.splitter else {
-            let (key, value, folder) = (Box::default(), Struct::empty(), String::new());
-            return self.send(partition, Routed { key, value, folder, rows }).await;
-        };
-        for part in splitter.split(&rows)? {
-            let mut hasher = DefaultHasher::new();
-            part.key.hash(&mut hasher);
-            let route = usize::try_from(hasher.finish() % self.routes.len().max(1) as u64).unwrap_or(0);
-            let folder = splitter.folder(&part.value);
-            self.send(route, Routed { key: part.key, value: part.value, folder, rows: part.rows }).await?;
         }
         Ok(())
     }
 
-    async fn send(&self, route: usize, routed: Routed) -> Result<(), Failure> {
-        let Some(sender) = self.routes.get(route % self.routes.len().max(1)) else {
-            return Err(Error::internal("a write has no writer").into());
-        };
-        // A writer that does not listen any more has failed, and says why itself.
-        sender.send(routed).await.map_err(|_| Failure::Stopped)
+    async fn abort(self) {
+        match self {
+            Writer::Fanout(writer) => writer.abort().await,
+            Writer::Clustered(writer) => writer.abort().await,
+        }
+    }
+}
+
+/// Waits for something, or for the write to be stopped.
+async fn unless_stopped<T>(stop: &CancellationToken, work: impl Future<Output = T>) -> Result<T, Failure> {
+    tokio::select! {
+        biased;
+        () = stop.cancelled() => Err(Failure::Stopped),
+        done = work => Ok(done),
     }
 }

@@ -288,6 +288,7 @@ async fn describe(
             metrics: file.adopted.metrics.clone(),
             column_bytes: file.adopted.column_bytes.clone(),
             split_offsets: file.adopted.split_offsets.clone(),
+            sort_order_id: None,
         };
         described.push(describe_file(metadata, facts)?);
     }

@@ -7,16 +7,14 @@ use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use datafusion::datasource::memory::MemorySourceConfig;
 use datafusion::execution::memory_pool::MemoryReservation;
-use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_plan::ExecutionPlan;
-use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
-use datafusion::physical_plan::streaming::{PartitionStream, StreamingTableExec};
 use iceberg::spec::DataFile;
 use tokio::sync::mpsc;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::error::{Error, Result};
 use crate::plan::engine_error;
+use crate::table::incoming;
 
 /// Bytes of rows that wait.
 const WAITING_BYTES_MAX: usize = 64 << 20;
@@ -75,12 +73,9 @@ impl Arrivals {
     }
 
     fn start(&mut self) -> Result<()> {
-        let (rows, receiver) = mpsc::channel(BATCHES_MAX);
-        let stream = Arc::new(Incoming::new(Arc::clone(&self.schema), receiver));
-        let schema = Arc::clone(&self.schema);
-        let plan = StreamingTableExec::try_new(schema, vec![stream], None, Vec::new(), false, None);
+        let (rows, plan) = incoming(&self.schema, BATCHES_MAX)?;
         let start = self.start.take().ok_or_else(|| Error::internal("a write has begun twice"))?;
-        let task = start(Arc::new(plan.map_err(engine_error)?));
+        let task = start(plan);
         self.writing = Some(Writing { rows, task });
         Ok(())
     }
@@ -112,34 +107,5 @@ impl Arrivals {
         let plan = MemorySourceConfig::try_new_exec(&[self.waiting], self.schema, None);
         let plan: Arc<dyn ExecutionPlan> = plan.map_err(engine_error)?;
         Ok(Arrived::Waiting(plan))
-    }
-}
-
-/// The rows of a channel as a partition of a plan; it can be read once.
-#[derive(Debug)]
-struct Incoming {
-    schema: SchemaRef,
-    receiver: parking_lot::Mutex<Option<mpsc::Receiver<RecordBatch>>>,
-}
-
-impl Incoming {
-    fn new(schema: SchemaRef, receiver: mpsc::Receiver<RecordBatch>) -> Incoming {
-        Incoming { schema, receiver: parking_lot::Mutex::new(Some(receiver)) }
-    }
-}
-
-impl PartitionStream for Incoming {
-    fn schema(&self) -> &SchemaRef {
-        &self.schema
-    }
-
-    fn execute(&self, _: Arc<TaskContext>) -> SendableRecordBatchStream {
-        let receiver = self.receiver.lock().take();
-        let rows = futures::stream::unfold(receiver, |receiver| async move {
-            let mut receiver = receiver?;
-            let batch = receiver.recv().await?;
-            Some((Ok(batch), Some(receiver)))
-        });
-        Box::pin(RecordBatchStreamAdapter::new(Arc::clone(&self.schema), rows))
     }
 }

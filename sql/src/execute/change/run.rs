@@ -22,12 +22,15 @@ use tokio_util::task::AbortOnDropHandle;
 use super::arrive::{Arrivals, Arrived, StartWriting};
 use super::collect::Collector;
 use super::mode::{FileSize, Losses, Mode, decide, is_serializable};
+use super::whole::whole_files;
 use crate::error::{Error, Result};
 use crate::execute::query;
 use crate::execute::write::Write;
 use crate::outcome::Outcome;
 use crate::plan::{ChangeKind, ChangePlan, Context, engine_error};
-use crate::table::{IcebergTable, WriteProgress, arrow_schema, hidden, write_files, write_known_rows};
+use crate::table::{
+    IcebergTable, RowOrder, WriteProgress, arrow_schema, hidden, write_files, write_known_rows,
+};
 
 /// Rows of files below this are written by one writer, so that they become one file, bytes.
 const ONE_FILE_BYTES: u64 = 128 << 20;
@@ -121,15 +124,17 @@ struct Work<'a> {
 impl Work<'_> {
     /// Runs the plan and writes what comes of it.
     async fn make(&self) -> Result<Made> {
-        let physical = query::physical_plan(&self.plan.input, self.context).await?;
+        let whole = whole_files(self.plan, self.context).await?;
+        let physical = query::physical_plan(&whole.rest, self.context).await?;
         let (collector, arrived) = self.collect(physical).await?;
         let mut collector = collector;
         let deleted = std::mem::take(&mut collector.deleted);
         let sizes = self.sizes(&deleted).await?;
         let mode = Mode::of(self.plan.kind, self.metadata.properties(), self.metadata.format_version())?;
-        let losses = decide(mode, deleted, &sizes)?;
+        let mut losses = decide(mode, deleted, &sizes)?;
+        losses.gone.extend(whole.files);
         let added = self.write_rest(arrived, &losses, &sizes).await?;
-        let count = collector.count;
+        let count = collector.count + whole.rows;
         let (returned, memory) = collector.into_returned();
         Ok(Made { added, losses, count, returned, memory })
     }
@@ -167,10 +172,10 @@ impl Work<'_> {
         let storage = Arc::clone(self.context.catalog().storage());
         Box::new(move |plan| {
             AbortOnDropHandle::new(tokio::spawn(async move {
-                let progress = WriteProgress::default();
+                let (progress, order) = (WriteProgress::default(), RowOrder::Declared);
                 match known {
-                    true => write_known_rows(&metadata, write, plan, task, storage, &progress).await,
-                    false => write_files(&metadata, write, plan, task, storage, &progress).await,
+                    true => write_known_rows(&metadata, write, plan, task, storage, &progress, order).await,
+                    false => write_files(&metadata, write, plan, task, storage, &progress, order).await,
                 }
             }))
         })

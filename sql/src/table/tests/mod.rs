@@ -9,7 +9,9 @@ mod order;
 mod pruning;
 mod round_trip;
 mod rows;
+mod sorting;
 mod traps;
+mod whole;
 mod writing;
 
 use std::collections::HashMap;
@@ -36,7 +38,9 @@ use tarn_catalog::iceberg::{
 use tarn_catalog::storage::{Storage, StorageOptions};
 use tarn_catalog::{RelationId, TableVersion, WriteId};
 
-use super::{ColumnCache, IcebergTable, StoreRegistry, WriteProgress, arrow_schema, write_files};
+use super::{
+    ColumnCache, IcebergTable, RowOrder, StoreRegistry, WriteProgress, arrow_schema, write_files,
+};
 use crate::error::Result;
 
 const WAREHOUSE: &str = "memory:///warehouse";
@@ -95,12 +99,27 @@ impl World {
     fn at(warehouse: &str, config: SessionConfig) -> World {
         let options = StorageOptions { warehouse: warehouse.to_owned(), ..StorageOptions::default() };
         let storage = Storage::new(options).expect("storage");
-        let registry = Arc::new(StoreRegistry::new(Arc::clone(&storage)));
-        let runtime =
-            RuntimeEnvBuilder::new().with_object_store_registry(registry).build_arc().expect("runtime");
+        let context = SessionContext::new();
+        let mut world = World { storage, env: SeededEnv::new(7), context, warehouse: warehouse.to_owned() };
+        world.context = world.engine(config);
+        world
+    }
+
+    /// A query engine of this configuration over the same warehouse.
+    fn engine(&self, config: SessionConfig) -> SessionContext {
+        let registry = Arc::new(StoreRegistry::new(Arc::clone(&self.storage)));
+        let runtime = RuntimeEnvBuilder::new().with_object_store_registry(registry);
         let config = config.with_extension(ColumnCache::new(1 << 28));
-        let context = SessionContext::new_with_config_rt(config, runtime);
-        World { storage, env: SeededEnv::new(7), context, warehouse: warehouse.to_owned() }
+        SessionContext::new_with_config_rt(config, runtime.build_arc().expect("runtime"))
+    }
+
+    /// From now on operators have so many bytes, and spill beyond.
+    fn limit_memory(&mut self, bytes: usize, partitions: usize) {
+        let registry = Arc::new(StoreRegistry::new(Arc::clone(&self.storage)));
+        let runtime =
+            RuntimeEnvBuilder::new().with_object_store_registry(registry).with_memory_limit(bytes, 1.0);
+        let config = SessionConfig::new().with_target_partitions(partitions).with_batch_size(1024);
+        self.context = SessionContext::new_with_config_rt(config, runtime.build_arc().expect("runtime"));
     }
 
     fn metadata(&self, definition: &Definition) -> TableMetadata {
@@ -137,7 +156,8 @@ impl World {
     ) -> Result<Vec<DataFile>> {
         let write = WriteId(self.env.uuid());
         let storage = Arc::clone(&self.storage);
-        write_files(metadata, write, plan, self.context.task_ctx(), storage, &WriteProgress::default()).await
+        let (task, progress) = (self.context.task_ctx(), WriteProgress::default());
+        write_files(metadata, write, plan, task, storage, &progress, RowOrder::Declared).await
     }
 
     /// The next version of a table: its first when there is no base.

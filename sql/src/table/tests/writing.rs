@@ -133,8 +133,8 @@ async fn a_write_that_nobody_waits_for_stops_and_leaves_no_file() {
     let metadata = world.metadata(&definition);
     let (write, progress) = (WriteId(world.env.uuid()), WriteProgress::default());
     let (plan, storage) = (query(&definition, End::Never), Arc::clone(&world.storage));
-    let mut writing =
-        Box::pin(write_files(&metadata, write, plan, world.context.task_ctx(), storage, &progress));
+    let (task, order) = (world.context.task_ctx(), RowOrder::Declared);
+    let mut writing = Box::pin(write_files(&metadata, write, plan, task, storage, &progress, order));
     while progress.files() < 5 || progress.rows() < 3000 {
         let pause = tokio::time::sleep(std::time::Duration::from_millis(1));
         tokio::select! {
@@ -210,11 +210,7 @@ async fn values_that_do_not_fit_are_refused() {
 #[tokio::test]
 async fn a_small_memory_pool_is_enough() {
     let mut world = World::new();
-    let registry = Arc::new(StoreRegistry::new(Arc::clone(&world.storage)));
-    let runtime =
-        RuntimeEnvBuilder::new().with_object_store_registry(registry).with_memory_limit(4 << 20, 1.0);
-    let config = SessionConfig::new().with_target_partitions(2);
-    world.context = SessionContext::new_with_config_rt(config, runtime.build_arc().expect("runtime"));
+    world.limit_memory(4 << 20, 2);
     let definition = Definition::new(vec![("s", primitive(PrimitiveType::String))])
         .property("write.parquet.compression-codec", "uncompressed");
     let metadata = world.metadata(&definition);

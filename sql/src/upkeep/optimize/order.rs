@@ -1,4 +1,5 @@
-//! In which order the rows of a group are written: as the strategy says, and without one as the table's own sort order.
+//! In which order the rows of a group are written: as the strategy says, and without one in the table's own order, which
+//! the writers see to by themselves and mark the files with.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -16,37 +17,40 @@ use super::zorder::{ZOrder, common_bits};
 use crate::error::{Error, Result};
 use crate::plan::engine_error;
 use crate::sqlstate::SqlState;
+use crate::table::RowOrder;
 
-/// The same rows in order.
+/// The same rows, and the order that they are to be written in.
 pub(super) fn ordered(
     plan: LogicalPlan,
     metadata: &TableMetadata,
     strategy: &Strategy,
     files: &[Arc<DataFile>],
-) -> Result<LogicalPlan> {
+) -> Result<(LogicalPlan, RowOrder)> {
     let terms = match strategy {
-        Strategy::BinPack => table_order(metadata),
+        Strategy::BinPack => return Ok((plan, RowOrder::Declared)),
         Strategy::Sort(terms) if terms.is_empty() => {
-            let own = table_order(metadata);
-            if own.is_empty() {
+            if metadata.default_sort_order().is_unsorted() {
                 let message = "the table has no sort order of its own to optimize by";
                 return Err(Error::new(SqlState::INVALID_PARAMETER_VALUE, message)
                     .with_hint("Say which: sort_order => 'a, b DESC'."));
             }
-            own
+            return Ok((plan, RowOrder::Declared));
         }
-        Strategy::Sort(terms) => terms.clone(),
-        Strategy::ZOrder(columns) => return z_ordered(plan, metadata, columns, files),
+        Strategy::Sort(terms) if table_order(metadata).as_ref() == Some(terms) => {
+            return Ok((plan, RowOrder::Declared));
+        }
+        Strategy::Sort(terms) => terms,
+        Strategy::ZOrder(columns) => {
+            return Ok((z_ordered(plan, metadata, columns, files)?, RowOrder::AsTheyCome));
+        }
     };
-    if terms.is_empty() {
-        return Ok(plan);
-    }
     let sort = |term: &SortTerm| -> Result<Sort> {
         field(metadata, &term.column)?;
         Ok(column(&term.column).sort(term.ascending, term.nulls_first))
     };
     let sorts = terms.iter().map(sort).collect::<Result<Vec<_>>>()?;
-    LogicalPlanBuilder::from(plan).sort(sorts).and_then(LogicalPlanBuilder::build).map_err(engine_error)
+    let sorted = LogicalPlanBuilder::from(plan).sort(sorts).and_then(LogicalPlanBuilder::build);
+    Ok((sorted.map_err(engine_error)?, RowOrder::AsTheyCome))
 }
 
 fn column(name: &str) -> Expr {
@@ -62,8 +66,8 @@ fn field(metadata: &TableMetadata, name: &str) -> Result<NestedFieldRef> {
     fields.iter().find(|field| field.name == name).cloned().ok_or_else(missing)
 }
 
-/// The table's own order, as far as it is one of plain columns.
-fn table_order(metadata: &TableMetadata) -> Vec<SortTerm> {
+/// The table's own order, if it is one of plain columns.
+fn table_order(metadata: &TableMetadata) -> Option<Vec<SortTerm>> {
     let schema = metadata.current_schema();
     let term = |field: &iceberg::spec::SortField| {
         let plain = field.transform == Transform::Identity;
@@ -74,7 +78,7 @@ fn table_order(metadata: &TableMetadata) -> Vec<SortTerm> {
             nulls_first: field.null_order == NullOrder::First,
         })
     };
-    metadata.default_sort_order().fields.iter().map_while(term).collect()
+    metadata.default_sort_order().fields.iter().map(term).collect()
 }
 
 fn z_ordered(

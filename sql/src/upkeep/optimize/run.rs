@@ -24,7 +24,7 @@ use crate::plan::{Context, engine_error, plan_query};
 use crate::procedure::ProcedureCall;
 use crate::resolve::{ResolvedQuery, TableTarget};
 use crate::sqlstate::SqlState;
-use crate::table::{IcebergTable, WriteProgress, hidden, write_files, write_known_rows};
+use crate::table::{IcebergTable, RowOrder, WriteProgress, hidden, write_files, write_known_rows};
 use crate::upkeep::commit::commit_files;
 use crate::upkeep::report::Report;
 use crate::upkeep::vacuum::newest;
@@ -237,10 +237,10 @@ async fn rewrite_once(
         .map(|count| count as u64)
         .sum();
     let files: Vec<Arc<DataFile>> = live.iter().map(|live| Arc::clone(&live.file)).collect();
-    let plan = rows_of(&state, &metadata, &files, options, context)?;
+    let rows = rows_of(&state, &metadata, &files, options, context)?;
     let write = catalog.begin_write(metadata.location()).await?;
     let bytes: u64 = files.iter().map(|file| file.file_size_in_bytes()).sum();
-    let written = context.stop.or(write_group(&metadata, write, plan, bytes, options, context)).await;
+    let written = context.stop.or(write_group(&metadata, write, rows, bytes, options, context)).await;
     let added = match written {
         Ok(added) => added,
         Err(error) => {
@@ -264,14 +264,15 @@ async fn rewrite_once(
     Ok(done)
 }
 
-/// The rows of some files, without what is deleted, in the order of the strategy; with their ids where rows have some.
+/// The rows of some files, without what is deleted, and in which order the strategy wants them; with their ids where
+/// rows have some.
 fn rows_of(
     state: &TableState,
     metadata: &TableMetadata,
     files: &[Arc<DataFile>],
     options: &Options,
     context: &Context,
-) -> Result<LogicalPlan> {
+) -> Result<(LogicalPlan, RowOrder)> {
     let urls = files.iter().map(|file| file.file_path().to_owned());
     let mut table =
         IcebergTable::new(state.clone(), Arc::clone(context.catalog().storage()))?.only_files(urls);
@@ -292,7 +293,7 @@ fn rows_of(
 async fn write_group(
     metadata: &TableMetadata,
     write: WriteId,
-    plan: LogicalPlan,
+    (plan, order): (LogicalPlan, RowOrder),
     bytes: u64,
     options: &Options,
     context: &Context,
@@ -312,9 +313,9 @@ async fn write_group(
     let (task, progress) = (context.state.task_ctx(), WriteProgress::default());
     let storage = Arc::clone(context.catalog().storage());
     if metadata.format_version() == FormatVersion::V3 {
-        write_known_rows(&metadata, write, physical, task, storage, &progress).await
+        write_known_rows(&metadata, write, physical, task, storage, &progress, order).await
     } else {
-        write_files(&metadata, write, physical, task, storage, &progress).await
+        write_files(&metadata, write, physical, task, storage, &progress, order).await
     }
 }
 
