@@ -148,3 +148,19 @@ async fn buckets_and_unknown_figures_prove_nothing() {
         assert_eq!(whole(&world, &version, condition).await, expect, "{condition}");
     }
 }
+
+#[tokio::test]
+async fn files_that_are_not_there_can_go() {
+    let world = World::new();
+    let ints = |values: &[i32]| Arc::new(Int32Array::from(values.to_vec())) as ArrayRef;
+    let version = table_of(&world, PrimitiveType::Int, &[ints(&[1, 5]), ints(&[6, 9, 9])]).await;
+    for url in world.data_files(&version).await {
+        let guard = world.storage.guard();
+        let checked = guard.table_file(version.metadata.location(), &url).expect("own");
+        world.storage.delete(&checked).await.expect("deleted");
+    }
+    assert!(world.stored(".parquet").await.is_empty());
+    let condition = datafusion::prelude::col("v").gt(datafusion::prelude::lit(5));
+    let found = world.read(&version).whole_files(&world.context.state(), &condition).await.expect("decided");
+    assert_eq!(found.iter().map(|file| file.rows).collect::<Vec<_>>(), [3]);
+}
