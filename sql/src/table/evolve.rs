@@ -116,7 +116,7 @@ fn of_file(error: Error, file: &Schema) -> DataFusionError {
     DataFusionError::External(Box::new(error))
 }
 
-pub(crate) fn id_of(field: &Field) -> Option<i32> {
+fn id_of(field: &Field) -> Option<i32> {
     field.metadata().get(PARQUET_FIELD_ID_META_KEY)?.parse().ok()
 }
 

@@ -397,6 +397,8 @@ impl IcebergTable {
             adapters: Arc::new(Evolution { defaults: Arc::clone(&self.defaults) }),
             equality: Arc::clone(&equality),
             columns: columns_of(state),
+            defaults: Arc::clone(&self.defaults),
+            ids: Arc::from(self.ids.as_slice()),
             names: self.names.key.clone(),
         });
         let mut options = TableParquetOptions {

@@ -27,6 +27,7 @@ use tarn_catalog::storage::Storage;
 
 use super::columns::{ColumnCache, ColumnReading, Scan};
 use super::equality::EqualityDeletes;
+use super::evolve::Defaults;
 use super::hidden::Hidden;
 use super::morsel::{Reading, TableMorselizer};
 use super::naming::name_of_foreign;
@@ -45,6 +46,10 @@ pub(crate) struct TableScan {
     pub equality: Arc<EqualityDeletes>,
     /// Keeps decoded columns, unless the session does without.
     pub columns: Option<Arc<ColumnCache>>,
+    /// The initial defaults of fields that are younger than a file.
+    pub defaults: Arc<Defaults>,
+    /// The field ids of the table's columns.
+    pub ids: Arc<[i32]>,
     /// Tells the names that columns are read under from others of the same table.
     pub names: String,
 }
@@ -111,6 +116,8 @@ impl TableSource {
             cache: Arc::clone(cache),
             readers: Arc::clone(&self.scan.readers),
             adapters: Arc::clone(&self.scan.adapters),
+            defaults: Arc::clone(&self.scan.defaults),
+            ids: Arc::clone(&self.scan.ids),
             names: self.scan.names.clone(),
             partition,
             metrics: self.metrics().clone(),

@@ -33,6 +33,8 @@ pub(crate) struct ChunkKey {
     pub group: usize,
     /// The column's field id.
     pub column: i32,
+    /// What its values are read as: a hash of its type, which `ALTER TABLE` can change.
+    pub shape: u64,
 }
 
 /// The values of a chunk in batches of equal length, the last one apart.

@@ -1,10 +1,12 @@
 //! Whether the columns that a scan wants of a file come from memory or go there, or whether the Parquet reader has less
 //! to do. It must never decode a value. Next: `group.rs`, which does.
 
+use std::collections::BTreeMap;
 use std::fmt;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
-use arrow::datatypes::SchemaRef;
+use arrow::datatypes::{Schema, SchemaRef};
 use datafusion::common::{DataFusionError, ScalarValue};
 use datafusion::datasource::listing::PartitionedFile;
 use datafusion::datasource::physical_plan::parquet::{
@@ -26,7 +28,7 @@ use parquet::file::metadata::ParquetMetaData;
 
 use super::cache::{Chunk, ChunkKey, ColumnCache};
 use super::group::GroupMorsel;
-use crate::table::evolve::id_of;
+use crate::table::evolve::Defaults;
 use crate::table::footer::TableFile;
 use crate::table::rows::RowPruning;
 
@@ -37,10 +39,40 @@ pub(crate) struct Scan {
     pub cache: Arc<ColumnCache>,
     pub readers: Arc<dyn ParquetFileReaderFactory>,
     pub adapters: Arc<dyn PhysicalExprAdapterFactory>,
+    /// The initial defaults of fields that are younger than a file.
+    pub defaults: Arc<Defaults>,
+    /// The field ids of the table's columns.
+    pub ids: Arc<[i32]>,
     /// Tells the names that columns are read under from others of the same table.
     pub names: String,
     pub partition: usize,
     pub metrics: ExecutionPlanMetricsSet,
+}
+
+/// A column that is read.
+#[derive(Debug, Clone, Copy)]
+struct Wanted {
+    /// Its place in the table.
+    place: usize,
+    id: i32,
+    shape: u64,
+}
+
+impl Wanted {
+    fn of(place: usize, known: &Schema, scan: &Scan) -> Option<Wanted> {
+        let field = known.fields().get(place)?;
+        let mut hasher = DefaultHasher::new();
+        field.data_type().hash(&mut hasher);
+        // A field inside the column may be younger than a file.
+        if field.data_type().is_nested() {
+            scan.defaults.fields.iter().collect::<BTreeMap<_, _>>().hash(&mut hasher);
+        }
+        Some(Wanted { place, id: *scan.ids.get(place)?, shape: hasher.finish() })
+    }
+
+    fn key(&self, file: &Arc<str>, group: usize) -> ChunkKey {
+        ChunkKey { file: Arc::clone(file), group, column: self.id, shape: self.shape }
+    }
 }
 
 /// The columns that one partition of a scan reads, the same for all its files.
@@ -48,8 +80,7 @@ pub(crate) struct ColumnReading {
     pub(super) scan: Scan,
     /// All of the table's columns.
     known: SchemaRef,
-    /// The columns that are read: their place in the table and their field id.
-    wanted: Vec<(usize, i32)>,
+    wanted: Vec<Wanted>,
     pub(super) schema: SchemaRef,
     pub(super) projector: Projector,
     pruning: Option<RowPruning>,
@@ -73,8 +104,8 @@ impl ColumnReading {
         let mut places = projection.column_indices();
         places.sort_unstable();
         places.dedup();
-        let id = |place: usize| Some((place, id_of(known.fields().get(place)?)?));
-        let wanted: Option<Vec<(usize, i32)>> = places.iter().map(|place| id(*place)).collect();
+        let wanted = places.iter().map(|place| Wanted::of(*place, &known, &scan));
+        let wanted: Option<Vec<Wanted>> = wanted.collect();
         let Some(wanted) = wanted.filter(|wanted| !wanted.is_empty()) else { return Ok(None) };
         let schema = Arc::new(known.project(&places)?);
         let projection = projection.clone().try_map_exprs(|expr| reassign_expr_columns(expr, &schema))?;
@@ -141,7 +172,7 @@ impl ColumnReading {
         let physical = Arc::new(physical);
         let adapter = self.scan.adapters.create(Arc::clone(&self.known), Arc::clone(&physical))?;
         let mut sources = Vec::with_capacity(self.wanted.len());
-        for (place, _) in &self.wanted {
+        for Wanted { place, .. } in &self.wanted {
             let constant = about.constants.iter().find(|(constant, _)| constant == place);
             if let Some((_, value)) = constant {
                 sources.push(Source::Constant(value.cast_to(self.known.field(*place).data_type())?));
@@ -161,13 +192,12 @@ impl ColumnReading {
 
     fn find(&self, key: &Arc<str>, group: usize, columns: &FileColumns) -> GroupColumns {
         let (mut chunks, mut missing, mut hot) = (Vec::with_capacity(self.wanted.len()), 0, true);
-        for ((_, column), source) in self.wanted.iter().zip(&columns.sources) {
+        for (wanted, source) in self.wanted.iter().zip(&columns.sources) {
             if matches!(source, Source::Constant(_)) {
                 chunks.push(None);
                 continue;
             }
-            let known =
-                self.scan.cache.use_chunk(&ChunkKey { file: Arc::clone(key), group, column: *column });
+            let known = self.scan.cache.use_chunk(&wanted.key(key, group));
             if known.chunk.is_none() {
                 missing += 1;
                 hot &= known.hot;
@@ -178,8 +208,7 @@ impl ColumnReading {
     }
 
     pub(super) fn key(&self, file: &Arc<str>, group: usize, column: usize) -> Option<ChunkKey> {
-        let (_, column) = self.wanted.get(column)?;
-        Some(ChunkKey { file: Arc::clone(file), group, column: *column })
+        Some(self.wanted.get(column)?.key(file, group))
     }
 }
 

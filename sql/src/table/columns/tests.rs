@@ -10,7 +10,7 @@ use super::pool::YieldingPool;
 const ROWS: usize = 1000;
 
 fn key(group: usize) -> ChunkKey {
-    ChunkKey { file: Arc::from("file"), group, column: 1 }
+    ChunkKey { file: Arc::from("file"), group, column: 1, shape: 0 }
 }
 
 /// Somewhat more than 8,000 bytes.

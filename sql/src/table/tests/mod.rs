@@ -38,9 +38,7 @@ use tarn_catalog::iceberg::{
 use tarn_catalog::storage::{Storage, StorageOptions};
 use tarn_catalog::{RelationId, TableVersion, WriteId};
 
-use super::{
-    ColumnCache, IcebergTable, RowOrder, StoreRegistry, WriteProgress, arrow_schema, write_files,
-};
+use super::{ColumnCache, IcebergTable, RowOrder, StoreRegistry, WriteProgress, arrow_schema, write_files};
 use crate::error::Result;
 
 const WAREHOUSE: &str = "memory:///warehouse";
