@@ -15,6 +15,7 @@ use tarn_catalog::storage::CacheFigures;
 
 use crate::error::{Error, Result};
 use crate::functions;
+use crate::optimize;
 use crate::plan::{CheckedArithmetic, StatementPlanner, ThreeValuedMembership, WholeNotIn};
 use crate::resolve::DATABASE;
 use crate::session::Session;
@@ -88,6 +89,7 @@ impl Engine {
             .with_runtime_env(Arc::clone(&runtime))
             .with_default_features()
             .with_query_planner(Arc::new(StatementPlanner))
+            .with_physical_optimizer_rules(optimize::physical_rules())
             .with_physical_optimizer_rule(Arc::new(WholeNotIn));
         let mut base = builder.build();
         base.add_analyzer_rule(Arc::new(CheckedArithmetic::default()));

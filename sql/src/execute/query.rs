@@ -13,7 +13,7 @@ use datafusion::physical_plan::{ExecutionPlan, execute_stream};
 use futures::{StreamExt, TryStreamExt};
 
 use crate::error::{Error, Result};
-use crate::optimize::order_joins;
+use crate::optimize::{order_joins, tell_rows};
 use crate::outcome::{Outcome, Rows};
 use crate::plan::{Context, QueryPlan, engine_error};
 use crate::sqlstate::SqlState;
@@ -35,7 +35,7 @@ pub(crate) async fn physical_plan(plan: &LogicalPlan, context: &Context) -> Resu
     let mut optimized = context.state.optimize(plan).map_err(engine_error)?;
     if context.reorder_joins {
         load_statistics(&optimized).await.map_err(engine_error)?;
-        optimized = order_joins(optimized).map_err(engine_error)?;
+        optimized = order_joins(optimized).and_then(tell_rows).map_err(engine_error)?;
     }
     context.state.query_planner().create_physical_plan(&optimized, &context.state).await.map_err(engine_error)
 }

@@ -10,7 +10,13 @@ use datafusion::logical_expr::logical_plan::{Aggregate, FetchType, Filter, Join,
 use datafusion::logical_expr::utils::split_conjunction;
 use datafusion::logical_expr::{Distinct, Expr, LogicalPlan};
 
+use super::graph::JoinGraph;
+use super::join_order::is_tree_node;
+use super::search::Problem;
 use super::selectivity::narrow;
+
+/// Of the rows of an outer join at least this part is taken to match nothing.
+const UNMATCHED_LEAST: f64 = 0.1;
 
 /// What is known of a column.
 #[derive(Debug, Clone, Copy)]
@@ -63,8 +69,24 @@ impl Estimate {
         product.min(self.rows).max(1.0)
     }
 
+    /// As before any filter, if it is a column.
+    fn expression_origin(&self, schema: &DFSchema, expression: &Expr) -> f64 {
+        match expression.try_as_col() {
+            Some(column) => self.origin(schema, column),
+            None => self.expression_distinct(schema, expression),
+        }
+    }
+
     pub fn facts(&self, schema: &DFSchema, column: &Column) -> Option<Facts> {
         self.columns.get(schema.maybe_index_of_column(column)?).copied()
+    }
+
+    /// With at least this part of every column NULL, and never quite none.
+    fn unmatched(mut self, part: f64) -> Estimate {
+        for column in &mut self.columns {
+            column.nulls = column.nulls.max(part).max(UNMATCHED_LEAST);
+        }
+        self
     }
 
     fn limited(mut self, rows: f64) -> Estimate {
@@ -123,7 +145,8 @@ pub(super) fn estimate(plan: &LogicalPlan) -> Option<Estimate> {
             let parts = union.inputs.iter().map(|input| estimate(input)).collect::<Option<Vec<_>>>()?;
             Some(united(parts, width))
         }
-        LogicalPlan::Join(join) => joined(join),
+        LogicalPlan::Join(join) => tree(plan).or_else(|| joined(join)),
+        LogicalPlan::Extension(extension) => estimate(extension.node.inputs().first()?),
         LogicalPlan::EmptyRelation(_) => Some(Estimate::unknown(1.0, width)),
         LogicalPlan::Values(values) => Some(Estimate::unknown(values.values.len() as f64, width)),
         // A step that only looks at its rows.
@@ -233,14 +256,28 @@ fn united(parts: Vec<Estimate>, width: usize) -> Estimate {
     Estimate { rows, before: rows, columns }
 }
 
+/// A tree of joins that can be moved gives so many rows in whatever order.
+fn tree(plan: &LogicalPlan) -> Option<Estimate> {
+    // An outer join would be the only relation of its own graph.
+    let graph = is_tree_node(plan).then(|| JoinGraph::of(plan)).flatten()?;
+    let rows = Problem::of(&graph).rows_of((1 << graph.members()) - 1);
+    let column = |column: &Column| {
+        let relation = &graph.relations[graph.owner(column)?];
+        relation.estimate.facts(relation.plan.schema(), column)
+    };
+    let columns = plan.schema().columns();
+    let columns = columns.iter().map(|name| column(name).unwrap_or(Facts::unknown(rows))).collect();
+    Some(Estimate { rows: f64::INFINITY, before: rows, columns }.limited(rows))
+}
+
 /// A join on its own, outside of a graph: an outer one, or one over which nothing may move.
 fn joined(join: &Join) -> Option<Estimate> {
     let (left, right) = (estimate(&join.left)?, estimate(&join.right)?);
     let (left_schema, right_schema) = (join.left.schema(), join.right.schema());
     let (mut left_values, mut right_values) = (1.0, 1.0);
     for (own, other) in &join.on {
-        left_values *= left.expression_distinct(left_schema, own);
-        right_values *= right.expression_distinct(right_schema, other);
+        left_values *= left.expression_origin(left_schema, own);
+        right_values *= right.expression_origin(right_schema, other);
     }
     let values = f64::max(left_values.min(left.rows), right_values.min(right.rows)).max(1.0);
     let mut matched = (left.rows * right.rows / values).max(1.0);
@@ -262,6 +299,13 @@ fn joined(join: &Join) -> Option<Estimate> {
         JoinType::RightAnti => right.rows * (1.0 - kept(right_values, left_values)).max(0.1),
         JoinType::LeftMark => left.rows,
         JoinType::RightMark => right.rows,
+    };
+    // Where nothing matches, the other side's columns are NULL.
+    let (left, right) = match join.join_type {
+        JoinType::Left => (left, right.unmatched(1.0 - matched / rows)),
+        JoinType::Right => (left.unmatched(1.0 - matched / rows), right),
+        JoinType::Full => (left.unmatched(1.0 - matched / rows), right.unmatched(1.0 - matched / rows)),
+        _ => (left, right),
     };
     let mut columns = match join.join_type {
         JoinType::LeftSemi | JoinType::LeftAnti | JoinType::LeftMark => left.columns,

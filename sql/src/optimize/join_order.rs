@@ -4,13 +4,14 @@
 
 use std::sync::Arc;
 
-use datafusion::common::tree_node::{Transformed, TreeNode};
+use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
 use datafusion::common::{JoinType, NullEquality, Result};
 use datafusion::logical_expr::logical_plan::Join;
 use datafusion::logical_expr::{Expr, LogicalPlan, Projection};
 
 use super::build::build;
 use super::graph::JoinGraph;
+use super::narrow::narrow_aggregates;
 use super::search::{Problem, cheapest};
 
 /// A new order must cost at most this part of the old one: estimates are too rough to act on less.
@@ -18,7 +19,10 @@ const WORTH_CHANGING: f64 = 0.9;
 
 /// The same query with its joins in the cheapest order found.
 pub(crate) fn order_joins(plan: LogicalPlan) -> Result<LogicalPlan> {
-    rewrite(plan).map(|transformed| transformed.data)
+    let ordered = rewrite(narrow_aggregates(plan)?)?.data;
+    // Scalar subqueries are in expressions, which the walk over the plan does not meet.
+    let subquery = |plan| order_joins(plan).map(Transformed::yes);
+    ordered.transform_down(|plan| plan.map_subqueries(subquery)).data()
 }
 
 fn rewrite(plan: LogicalPlan) -> Result<Transformed<LogicalPlan>> {

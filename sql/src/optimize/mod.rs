@@ -2,20 +2,25 @@
 //! plan and of the statistics that its tables carry; nothing is read. It must never change what a query answers.
 //!
 //! ```text
+//! narrow      keys below an aggregate of which a join drops most groups
 //! join_order  finds the join trees of a plan and replaces those that have a clearly cheaper order
 //! graph       a join tree taken apart: relations, equalities, predicates, semi joins
 //! estimate    how many rows a plan gives, and how many values a column has; selectivity does it for predicates
 //! search      the cheapest order, over numbers alone
 //! build       the order as a plan again
+//! known       what is known of the sides of a join, for the choice of the side that is built
 //! ```
 mod build;
 mod estimate;
 mod graph;
 mod join_order;
+mod known;
+mod narrow;
 mod search;
 mod selectivity;
 
 pub(crate) use join_order::order_joins;
+pub(crate) use known::{KnownPlanner, physical_rules, tell_rows};
 
 #[cfg(test)]
 mod tests;

@@ -2,6 +2,8 @@
 //! (dynamic programming over sets of members); beyond it the pair that leaves the fewest rows is joined next. Joins
 //! without a condition are made only when nothing else is left. Next: `build.rs`.
 
+use datafusion::common::Column;
+
 use super::graph::{JoinGraph, MemberSet, Tree};
 use super::selectivity::unknown_condition;
 
@@ -14,6 +16,9 @@ const BUILD: f64 = 2.0;
 const SHUFFLE: f64 = 0.5;
 /// Comparing a pair of rows costs this part of looking one up.
 const COMPARE: f64 = 0.1;
+
+/// A range is much narrower than another that is so many times as wide.
+const MUCH_NARROWER: f64 = 2.0;
 
 /// A graph as numbers.
 #[derive(Debug)]
@@ -56,12 +61,12 @@ pub(super) struct Found {
 impl Problem {
     pub fn of(graph: &JoinGraph) -> Problem {
         let rows = graph.relations.iter().map(|relation| relation.estimate.rows).collect();
-        let distinct = |owner: usize, column: &datafusion::common::Column| {
+        let distinct = |owner: usize, column: &Column| {
             let relation = &graph.relations[owner];
             relation.estimate.origin(relation.plan.schema(), column)
         };
-        let class = |class: &Vec<(usize, datafusion::common::Column)>| {
-            class.iter().map(|(owner, column)| (*owner, distinct(*owner, column))).collect()
+        let class = |class: &Vec<(usize, Column)>| {
+            class.iter().map(|(owner, column)| (*owner, values_met(graph, class, *owner, column))).collect()
         };
         let predicates = graph.predicates.iter().map(|predicate| Condition {
             relations: predicate.relations,
@@ -258,6 +263,29 @@ impl Problem {
     fn unconditional(&self, left: &Found, right: &Found) -> Option<Found> {
         self.attached_of(right.set)?;
         Some(together(left, right, self.rows_of(left.set | right.set), left.cost + left.rows))
+    }
+}
+
+/// How many values of a column the others of its class can meet. A calendar of two centuries is joined with the sales of
+/// five years, and who asks for one year means one of the five: where another column's range is much narrower, what a
+/// filter left is taken to lie within it.
+fn values_met(graph: &JoinGraph, class: &[(usize, Column)], owner: usize, column: &Column) -> f64 {
+    let facts = |owner: usize, column: &Column| {
+        let relation = &graph.relations[owner];
+        let facts = relation.estimate.facts(relation.plan.schema(), column)?;
+        Some((facts.lowest?, facts.highest?, facts))
+    };
+    let relation = &graph.relations[owner];
+    let origin = relation.estimate.origin(relation.plan.schema(), column);
+    let Some((lowest, highest, own)) = facts(owner, column) else { return origin };
+    let narrower = class.iter().filter_map(|(other, column)| {
+        let (from, to, facts) = facts(*other, column)?;
+        let within = from >= lowest && to <= highest && (to - from) * MUCH_NARROWER <= highest - lowest;
+        (*other != owner && within).then_some(facts.origin)
+    });
+    match narrower.min_by(f64::total_cmp) {
+        Some(values) => values.max(own.distinct).clamp(1.0, origin),
+        None => origin,
     }
 }
 

@@ -10,13 +10,16 @@ use arrow::util::display::{ArrayFormatter, FormatOptions};
 use async_trait::async_trait;
 use datafusion::catalog::{MemTable, Session, TableProvider};
 use datafusion::common::stats::Precision;
+use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::common::{ColumnStatistics, Result, Statistics};
 use datafusion::datasource::TableType;
+use datafusion::execution::session_state::SessionStateBuilder;
 use datafusion::logical_expr::{Expr, LogicalPlan};
-use datafusion::physical_plan::{ExecutionPlan, collect};
+use datafusion::physical_plan::joins::HashJoinExec;
+use datafusion::physical_plan::{ExecutionPlan, collect, displayable};
 use datafusion::prelude::SessionContext;
 
-use super::order_joins;
+use super::{Planner, order_joins, physical_rules, tell_rows};
 
 /// A table that claims any number of rows.
 #[derive(Debug)]
@@ -94,7 +97,11 @@ fn table(numbers: &mut Numbers, rows: usize, claimed: Option<Statistics>) -> Arc
 }
 
 fn context(tables: Vec<(String, Arc<Claiming>)>) -> SessionContext {
-    let context = SessionContext::new();
+    let state = SessionStateBuilder::new()
+        .with_default_features()
+        .with_query_planner(Arc::new(Planner))
+        .with_physical_optimizer_rules(physical_rules());
+    let context = SessionContext::new_with_state(state.build());
     for (name, table) in tables {
         context.register_table(name, table).expect("a new name");
     }
@@ -150,7 +157,7 @@ fn query(numbers: &mut Numbers) -> String {
     for _ in 0..numbers.below(4) {
         let (table, own, other) = (numbers.below(count), column(numbers), column(numbers));
         let (second, inner) = (numbers.below(count), numbers.below(6));
-        conditions.push(match numbers.below(7) {
+        conditions.push(match numbers.below(8) {
             0 => format!("t{table}.{own} IN (SELECT {other} FROM t{inner} WHERE c > 0)"),
             1 => format!(
                 "EXISTS (SELECT 1 FROM t{inner} i WHERE i.{other} = t{table}.{own} AND i.b <> t{table}.c)"
@@ -161,7 +168,11 @@ fn query(numbers: &mut Numbers) -> String {
             3 => format!("t{table}.{own} NOT IN (SELECT {other} FROM t{inner} WHERE c > 2)"),
             4 => format!("t{table}.{own} = t{second}.{other}"),
             5 => format!("(t{table}.{own} > t{second}.{other} OR t{table}.b = 1)"),
-            _ => format!("t{table}.{own} > (SELECT avg({other}) FROM t{inner})"),
+            6 => format!("t{table}.b <= (SELECT max(b) FROM t{inner} i WHERE i.{other} = t{table}.{own})"),
+            _ => format!(
+                "t{table}.{own} > (SELECT avg(x.{other}) FROM t{inner} x
+                 JOIN t0 y ON x.a = y.b JOIN t1 z ON y.a = z.b)"
+            ),
         });
     }
     let shown: Vec<String> = (0..count).map(|table| format!("t{table}.s")).collect();
@@ -202,6 +213,8 @@ async fn every_order_gives_the_same_rows() {
             plan.display_indent(),
             reordered.display_indent()
         );
+        let told = tell_rows(reordered.clone()).unwrap_or_else(|error| panic!("seed {seed}: {error}"));
+        assert_eq!(expect, rows(&context, &told).await, "seed {seed}: {sql}");
         // What was ordered once can be ordered again.
         let again = order_joins(reordered.clone()).unwrap_or_else(|error| panic!("seed {seed}: {error}"));
         assert_eq!(expect, rows(&context, &again).await, "seed {seed}: {sql}");
@@ -238,6 +251,56 @@ async fn a_semi_join_of_few_rows_goes_below_the_large_join() {
     let (semi, lines) = (text.find("Semi Join"), text.rfind("TableScan: l"));
     let inner = text.find("Inner Join");
     assert!(inner < semi && semi.is_some() && lines.is_some(), "{text}");
+}
+
+#[tokio::test]
+async fn an_aggregate_makes_only_the_groups_that_a_filtered_table_asks_for() {
+    let context = orders_and_lines();
+    let sql = "SELECT sum(l.c) FROM customer c, lines l
+               WHERE c.a = l.b AND c.b = 3 AND l.c < (SELECT avg(i.c) FROM lines i WHERE i.b = c.a)";
+    let plan = order_joins(optimized(&context, sql).await).expect("an order");
+    let text = order(&plan);
+    let (aggregate, keys) = (text.find("groupBy=[[i.b]]"), text.find("SubqueryAlias: ?keys"));
+    assert!(aggregate.is_some() && aggregate < keys, "{text}");
+    let again = order(&order_joins(plan.clone()).expect("an order"));
+    assert_eq!(again.matches("SubqueryAlias: ?keys").count(), 1, "{again}");
+
+    let all = "SELECT sum(l.c) FROM customer c, lines l
+               WHERE c.a = l.b AND l.c < (SELECT avg(i.c) FROM lines i WHERE i.b = c.a)";
+    let text = order(&order_joins(optimized(&context, all).await).expect("an order"));
+    assert!(!text.contains("?keys"), "{text}");
+}
+
+#[tokio::test]
+async fn joins_in_scalar_subqueries_are_put_in_order() {
+    let context = orders_and_lines();
+    let sql = "SELECT count(*) FROM orders WHERE c > (SELECT max(l.c) FROM lines l, orders o, customer c
+               WHERE l.a = o.a AND o.b = c.a AND c.b = 3)";
+    let plan = optimized(&context, sql).await;
+    assert_ne!(order_joins(plan.clone()).expect("an order"), plan);
+}
+
+#[tokio::test]
+async fn the_smaller_side_is_built_also_above_an_aggregate() {
+    let context = orders_and_lines();
+    // What the engine knows here are the five rows that each table really has.
+    let sql = "SELECT c.s, g.n FROM (SELECT b, count(*) n FROM orders GROUP BY b) g, customer c
+               WHERE g.b = c.a AND c.b = 3";
+    let plan = order_joins(optimized(&context, sql).await).and_then(tell_rows).expect("an order");
+    let state = context.state();
+    let physical = state.query_planner().create_physical_plan(&plan, &state).await.expect("a plan");
+    let text = displayable(physical.as_ref()).indent(false).to_string();
+    assert!(!text.contains("KnownExec"), "{text}");
+    let mut join = None;
+    physical
+        .apply(|node| {
+            join =
+                join.take().or_else(|| node.downcast_ref::<HashJoinExec>().map(|join| join.left().clone()));
+            Ok(TreeNodeRecursion::Continue)
+        })
+        .expect("the closure has no errors");
+    let built = displayable(join.expect("a hash join").as_ref()).indent(false).to_string();
+    assert!(!built.contains("Aggregate"), "{built}\nof\n{text}");
 }
 
 #[tokio::test]

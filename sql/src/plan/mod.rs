@@ -15,6 +15,7 @@ mod names;
 mod normalize;
 mod null_aware;
 mod overflow;
+mod physical;
 mod query;
 mod schema;
 mod seen;
@@ -39,7 +40,8 @@ pub(crate) use moment::time_ms;
 pub(crate) use null_aware::WholeNotIn;
 pub(crate) use overflow::CheckedArithmetic;
 pub(crate) use query::{QueryPlan, plan_query, plan_with, provider};
-pub(crate) use seen::{Seen, SeenColumn, StatementPlanner};
+pub(crate) use physical::StatementPlanner;
+pub(crate) use seen::{Seen, SeenColumn};
 pub(crate) use write::InsertPlan;
 
 use crate::authorize::Authorized;

@@ -12,5 +12,5 @@ mod exec;
 mod node;
 mod values;
 
-pub(crate) use node::{StatementPlanner, watched};
+pub(crate) use node::{SeenKeysPlanner, watched};
 pub(crate) use values::{Seen, SeenColumn, SeenKeys};

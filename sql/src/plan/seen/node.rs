@@ -8,13 +8,12 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use datafusion::common::{DFSchemaRef, Result};
-use datafusion::execution::context::QueryPlanner;
 use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::{
     Expr, Extension, LogicalPlan, UserDefinedLogicalNode, UserDefinedLogicalNodeCore,
 };
 use datafusion::physical_plan::ExecutionPlan;
-use datafusion::physical_planner::{DefaultPhysicalPlanner, ExtensionPlanner, PhysicalPlanner};
+use datafusion::physical_planner::{ExtensionPlanner, PhysicalPlanner};
 
 use super::exec::SeenKeysExec;
 use super::values::SeenKeys;
@@ -90,23 +89,8 @@ impl UserDefinedLogicalNodeCore for Watched {
     }
 }
 
-/// The engine's own planner, which knows this step too.
-#[derive(Debug)]
-pub(crate) struct StatementPlanner;
-
-#[async_trait]
-impl QueryPlanner for StatementPlanner {
-    async fn create_physical_plan(
-        &self,
-        plan: &LogicalPlan,
-        state: &SessionState,
-    ) -> Result<Arc<dyn ExecutionPlan>> {
-        let planner = DefaultPhysicalPlanner::with_extension_planners(vec![Arc::new(SeenKeysPlanner)]);
-        planner.create_physical_plan(plan, state).await
-    }
-}
-
-struct SeenKeysPlanner;
+/// Makes the step an operator.
+pub(crate) struct SeenKeysPlanner;
 
 #[async_trait]
 impl ExtensionPlanner for SeenKeysPlanner {
