@@ -256,8 +256,8 @@ async fn a_semi_join_of_few_rows_goes_below_the_large_join() {
 #[tokio::test]
 async fn an_aggregate_makes_only_the_groups_that_a_filtered_table_asks_for() {
     let context = orders_and_lines();
-    let sql = "SELECT sum(l.c) FROM customer c, lines l
-               WHERE c.a = l.b AND c.b = 3 AND l.c < (SELECT avg(i.c) FROM lines i WHERE i.b = c.a)";
+    let sql = "SELECT sum(l.c) FROM customer k, lines l
+               WHERE k.a = l.b AND k.b = 3 AND l.c < (SELECT avg(i.c) FROM lines i WHERE i.b = k.a)";
     let plan = order_joins(optimized(&context, sql).await).expect("an order");
     let text = order(&plan);
     let (aggregate, keys) = (text.find("groupBy=[[i.b]]"), text.find("SubqueryAlias: ?keys"));
@@ -265,8 +265,8 @@ async fn an_aggregate_makes_only_the_groups_that_a_filtered_table_asks_for() {
     let again = order(&order_joins(plan.clone()).expect("an order"));
     assert_eq!(again.matches("SubqueryAlias: ?keys").count(), 1, "{again}");
 
-    let all = "SELECT sum(l.c) FROM customer c, lines l
-               WHERE c.a = l.b AND l.c < (SELECT avg(i.c) FROM lines i WHERE i.b = c.a)";
+    let all = "SELECT sum(l.c) FROM customer k, lines l
+               WHERE k.a = l.b AND l.c < (SELECT avg(i.c) FROM lines i WHERE i.b = k.a)";
     let text = order(&order_joins(optimized(&context, all).await).expect("an order"));
     assert!(!text.contains("?keys"), "{text}");
 }
