@@ -146,7 +146,6 @@ pub(super) fn estimate(plan: &LogicalPlan) -> Option<Estimate> {
             Some(united(parts, width))
         }
         LogicalPlan::Join(join) => tree(plan).or_else(|| joined(join)),
-        LogicalPlan::Extension(extension) => estimate(extension.node.inputs().first()?),
         LogicalPlan::EmptyRelation(_) => Some(Estimate::unknown(1.0, width)),
         LogicalPlan::Values(values) => Some(Estimate::unknown(values.values.len() as f64, width)),
         // A step that only looks at its rows.

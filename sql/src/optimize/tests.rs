@@ -19,7 +19,8 @@ use datafusion::physical_plan::joins::HashJoinExec;
 use datafusion::physical_plan::{ExecutionPlan, collect, displayable};
 use datafusion::prelude::SessionContext;
 
-use super::{Planner, order_joins, physical_rules, tell_rows};
+use super::{order_joins, physical_rules, tell_rows};
+use crate::plan::StatementPlanner;
 
 /// A table that claims any number of rows.
 #[derive(Debug)]
@@ -99,7 +100,7 @@ fn table(numbers: &mut Numbers, rows: usize, claimed: Option<Statistics>) -> Arc
 fn context(tables: Vec<(String, Arc<Claiming>)>) -> SessionContext {
     let state = SessionStateBuilder::new()
         .with_default_features()
-        .with_query_planner(Arc::new(Planner))
+        .with_query_planner(Arc::new(StatementPlanner))
         .with_physical_optimizer_rules(physical_rules());
     let context = SessionContext::new_with_state(state.build());
     for (name, table) in tables {

@@ -39,8 +39,8 @@ pub(crate) use membership::ThreeValuedMembership;
 pub(crate) use moment::time_ms;
 pub(crate) use null_aware::WholeNotIn;
 pub(crate) use overflow::CheckedArithmetic;
-pub(crate) use query::{QueryPlan, plan_query, plan_with, provider};
 pub(crate) use physical::StatementPlanner;
+pub(crate) use query::{QueryPlan, plan_query, plan_with, provider};
 pub(crate) use seen::{Seen, SeenColumn};
 pub(crate) use write::InsertPlan;
 
