@@ -8,9 +8,11 @@ use std::collections::BTreeMap;
 use tokio_postgres::Client;
 
 pub async fn state(client: &Client, schema: &str) -> Result<Observed> {
-    let mut observed = Observed::default();
-    observed.inserted = by_statement(client, schema, "rows").await?;
-    observed.posted = by_statement(client, schema, "postings").await?;
+    let mut observed = Observed {
+        inserted: by_statement(client, schema, "rows").await?,
+        posted: by_statement(client, schema, "postings").await?,
+        ..Observed::default()
+    };
     let listed = format!(
         "SELECT table_name, metadata_location FROM system.tables \
          WHERE catalog = 'lake' AND schema = '{schema}' ORDER BY table_name"
