@@ -20,8 +20,9 @@ use crate::VERSION;
 use crate::http::{self, Watched};
 use crate::login::Roles;
 use crate::metrics::Metrics;
-use crate::postgres::{self, Door};
+use crate::postgres::{self, Door, Encryption};
 use crate::settings::{S3, Settings};
+use crate::tls;
 
 /// How long the warehouse may take to answer at start.
 const WAREHOUSE_TIME: Duration = Duration::from_secs(20);
@@ -121,9 +122,10 @@ impl Server {
         let http = listen(settings.listen.http, "HTTP", "--http").await?;
         let addresses = Addresses { postgres: local(&postgres)?, http: local(&http)? };
         make_data_dir(&settings.storage.data_dir)?;
+        let encryption = encryption(&settings)?;
         let catalog = open_catalog(&settings).await?;
         check_warehouse(&catalog).await?;
-        let mut server = Server::around(addresses, &settings, catalog).await?;
+        let mut server = Server::around(addresses, &settings, catalog, encryption).await?;
         let watched = Watched {
             engine: Arc::clone(server.door.engine()),
             metrics: Arc::clone(server.door.metrics()),
@@ -138,6 +140,7 @@ impl Server {
         addresses: Addresses,
         settings: &Settings,
         catalog: Arc<Catalog>,
+        encryption: Encryption,
     ) -> Result<Server, StartError> {
         let runtime = statement_runtime()?;
         let handle = runtime.handle().clone();
@@ -157,7 +160,7 @@ impl Server {
             engine.map_err(|error| StartError(format!("the engine cannot be opened: {error}")))??;
         let upkeep = CancellationToken::new();
         handle.spawn(tarn_sql::maintain(Arc::clone(&engine), upkeep.clone()));
-        let door = Door::new(engine, roles, Arc::new(Metrics::new()), handle, &settings.limits);
+        let door = Door::new(engine, roles, Arc::new(Metrics::new()), handle, &settings.limits, encryption);
         Ok(Server {
             addresses,
             door,
@@ -207,6 +210,12 @@ impl Drop for Server {
         self.upkeep.cancel();
         self.listeners.iter().for_each(JoinHandle::abort);
     }
+}
+
+fn encryption(settings: &Settings) -> Result<Encryption, StartError> {
+    let Some(tls) = &settings.tls else { return Ok(Encryption { acceptor: None, required: false }) };
+    let acceptor = tls::acceptor(tls).map_err(StartError)?;
+    Ok(Encryption { acceptor: Some(acceptor), required: tls.required })
 }
 
 async fn listen(address: SocketAddr, what: &str, flag: &str) -> Result<TcpListener, StartError> {

@@ -12,6 +12,7 @@ mod postgres;
 pub mod settings;
 pub mod shutdown;
 pub mod telemetry;
+mod tls;
 
 pub use assemble::{Addresses, Server, StartError};
 pub use settings::{Flags, Settings};

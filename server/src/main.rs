@@ -7,6 +7,9 @@ use clap::{Args, Parser, Subcommand};
 use tarn_server::shutdown::Signals;
 use tarn_server::{Flags, Server, Settings, telemetry};
 
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 /// A SQL-first lakehouse: PostgreSQL protocol in front, Apache Iceberg tables behind.
 #[derive(Debug, Parser)]
 #[command(name = "tarn", version, arg_required_else_help = true)]

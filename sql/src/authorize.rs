@@ -61,7 +61,7 @@ struct Needs<'a> {
 impl Needs<'_> {
     fn action(&mut self, action: &Action) -> Result<()> {
         match action {
-            Action::Query(query) => self.query(query),
+            Action::Query(query) | Action::Declare { declare: _, query } => self.query(query),
             Action::Explain { analyze: _, verbose: _, action } => self.action(action)?,
             Action::Insert { target, columns: _, source, overwrite } => {
                 self.relation(&target.found, Privilege::Insert);
@@ -121,6 +121,10 @@ impl Needs<'_> {
             Action::SetPolicy { on, before: _, after: _ } => self.policy(on),
             Action::Describe(relation) => self.read(relation),
             Action::Set(_) | Action::Show(_) | Action::Transaction(_) | Action::Discard(_) => {}
+            // A cursor's query was authorized when it was declared.
+            Action::Fetch(_) | Action::Close(_) | Action::Deallocate(_) => {}
+            // The statement itself takes all the steps, when it is prepared and each time that it is executed.
+            Action::Prepare(_) | Action::Execute(_) => {}
             Action::Nothing { .. } => {}
         }
         Ok(())

@@ -4,6 +4,8 @@
 
 mod engine;
 mod outcome;
+mod portal;
+mod prepared;
 mod session;
 mod settings;
 mod transaction;
@@ -46,7 +48,8 @@ pub use engine::{Engine, EngineOptions, Login};
 pub use error::{Error, Result};
 pub use outcome::{Notice, Outcome, Rows, Severity};
 pub use parse::{Parsed, STATEMENT_BYTES_MAX};
-pub use session::{Canceller, Prepared, Session, TransactionStatus};
+pub use prepared::{Named, Prepared};
+pub use session::{Canceller, Session, TransactionStatus};
 pub use sqlstate::SqlState;
 pub use table::ColumnFigures;
 pub use tarn_catalog::storage::CacheFigures;

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use arrow::array::ArrayRef;
-use arrow::datatypes::{DataType, SchemaRef};
+use arrow::datatypes::DataType;
 use tarn_catalog::access::Principal;
 use tarn_catalog::{Reader, RelationId, RoleId, Turn};
 use tokio_util::sync::CancellationToken;
@@ -18,6 +18,8 @@ use crate::execute;
 use crate::outcome::{Notice, Outcome};
 use crate::parse::{Parsed, parse};
 use crate::plan::{self, Context};
+use crate::portal::Cursors;
+use crate::prepared::{Prepared, Statements};
 use crate::resolve::{DATABASE, Scope, resolve, tables_read};
 use crate::settings::Settings;
 use crate::sqlstate::SqlState;
@@ -32,30 +34,6 @@ pub enum TransactionStatus {
     InTransaction,
     /// A statement failed; everything but the end of the transaction is refused.
     Failed,
-}
-
-/// A statement that has been parsed and described, to be executed any number of times.
-#[derive(Debug, Clone)]
-pub struct Prepared {
-    parsed: Parsed,
-    parameters: Vec<DataType>,
-    columns: Option<SchemaRef>,
-}
-
-impl Prepared {
-    /// The types of the parameters `$1`, `$2`, ….
-    pub fn parameters(&self) -> &[DataType] {
-        &self.parameters
-    }
-
-    /// The columns of the result; None when the statement gives no rows.
-    pub fn columns(&self) -> Option<&SchemaRef> {
-        self.columns.as_ref()
-    }
-
-    pub fn text(&self) -> &str {
-        self.parsed.text()
-    }
 }
 
 /// Stops the statement that a session is running, from anywhere.
@@ -93,6 +71,8 @@ pub struct Session {
     notices: Vec<Notice>,
     canceller: Canceller,
     backend_pid: i32,
+    pub(crate) cursors: Cursors,
+    pub(crate) statements: Statements,
 }
 
 impl Session {
@@ -109,7 +89,19 @@ impl Session {
         settings.fix("is_superuser", if superuser { "on" } else { "off" });
         settings.take_changes();
         let (notices, canceller) = (Vec::new(), Canceller::default());
-        Ok(Session { engine, user, settings, open: None, notices, canceller, backend_pid: login.backend_pid })
+        let backend_pid = login.backend_pid;
+        let (cursors, statements) = (Cursors::default(), Statements::default());
+        Ok(Session {
+            engine,
+            user,
+            settings,
+            open: None,
+            notices,
+            canceller,
+            backend_pid,
+            cursors,
+            statements,
+        })
     }
 
     /// Reads all statements of a text; an empty text has none.
@@ -129,6 +121,9 @@ impl Session {
     /// Whatever executing it would say about its names, rights and types.
     pub async fn prepare(&mut self, parsed: Parsed, types: &[Option<DataType>]) -> Result<Prepared> {
         self.refuse_when_failed(&parsed.statement)?;
+        if let Some(columns) = self.columns_by_name(&parsed.statement)? {
+            return Ok(Prepared { parsed, parameters: Vec::new(), columns });
+        }
         let context = self.context(&parsed.statement).await?;
         let described = async {
             let resolved = resolve(parsed.statement.clone(), &context.scope).await?;

@@ -4,6 +4,7 @@
 
 mod alter;
 mod change;
+mod portal;
 
 use std::fmt;
 
@@ -18,6 +19,7 @@ pub use change::{
     Assignment, ChangeTarget, Conflict, ConflictAction, Delete, Merge, MergeAction, MergeClause, MergeWhen,
     NewValue, Update,
 };
+pub use portal::{Declare, Direction, Execute, Fetch, Prepare};
 
 /// A name of one to three parts, already folded to lower case where it was not quoted.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -69,6 +71,13 @@ pub enum Statement {
     Show(Show),
     Transaction(Transaction),
     Discard(Discard),
+    Declare(Declare),
+    Fetch(Fetch),
+    /// None for `CLOSE ALL`.
+    Close(Option<String>),
+    Prepare(Prepare),
+    Execute(Execute),
+    Deallocate(String),
 }
 
 impl Statement {
@@ -76,7 +85,13 @@ impl Statement {
     pub fn is_about_the_session(&self) -> bool {
         matches!(
             self,
-            Statement::Set(_) | Statement::Show(_) | Statement::Transaction(_) | Statement::Discard(_)
+            Statement::Set(_)
+                | Statement::Show(_)
+                | Statement::Transaction(_)
+                | Statement::Discard(_)
+                | Statement::Close(_)
+                | Statement::Prepare(_)
+                | Statement::Deallocate(_)
         )
     }
 }
@@ -387,7 +402,7 @@ pub enum ShowObjects {
 }
 
 /// `SET` and `RESET`.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Set {
     pub setting: String,
     /// None for `RESET` and `TO DEFAULT`.
@@ -396,6 +411,8 @@ pub struct Set {
     pub local: bool,
     /// `RESET ALL`.
     pub all: bool,
+    /// It was said as `RESET`.
+    pub reset: bool,
 }
 
 /// `SHOW setting` or `SHOW ALL`.
@@ -441,5 +458,8 @@ pub struct Modes {
 #[derive(Debug, Clone, PartialEq)]
 pub enum Discard {
     All,
+    /// Prepared statements: `DEALLOCATE ALL`.
     Plans,
+    /// What we do not keep; the command tag.
+    Nothing(&'static str),
 }

@@ -61,6 +61,8 @@ pub(crate) struct Open {
     savepoints: Vec<Point>,
     /// As they were at the beginning: a rollback takes what `SET` did back too.
     settings: Settings,
+    /// Cursors from this number on were declared in it.
+    first_cursor: u64,
     /// Values that `SET LOCAL` changed, to be put back at the end.
     local: Vec<(String, Option<String>)>,
     /// Statements so far, other than those about the transaction or the session.
@@ -73,6 +75,7 @@ struct Point {
     name: String,
     block: Savepoint,
     settings: Settings,
+    first_cursor: u64,
     local: usize,
 }
 
@@ -144,6 +147,7 @@ impl Session {
         let block = self.engine().catalog().begin_block(self.user());
         let base = block.base().clone();
         let settings = self.settings().clone();
+        let first_cursor = self.cursors.next_number();
         self.open = Some(Open {
             block: Arc::new(Mutex::new(Some(block))),
             origin,
@@ -151,6 +155,7 @@ impl Session {
             base,
             savepoints: Vec::new(),
             settings,
+            first_cursor,
             local: Vec::new(),
             statements: 0,
         });
@@ -200,8 +205,10 @@ impl Session {
             && let Err(error) = execute::commit_block(block, self.engine()).await
         {
             self.settings_mut().restore(open.settings);
+            self.cursors.forget_from(open.first_cursor);
             return Err(error);
         }
+        self.cursors.end_transaction();
         for (setting, value) in open.local.into_iter().rev() {
             // The value was accepted before, so it is again.
             let _ = self.settings_mut().set(&setting, value.as_deref());
@@ -227,6 +234,7 @@ impl Session {
 
     async fn undo(&mut self, open: Open) {
         self.settings_mut().restore(open.settings);
+        self.cursors.forget_from(open.first_cursor);
         if let Some(block) = open.block.lock().await.take() {
             self.engine().catalog().roll_back(block).await;
         }
@@ -301,12 +309,12 @@ impl Session {
     }
 
     pub(crate) async fn savepoint(&mut self, name: String) -> Result<()> {
-        let settings = self.settings().clone();
+        let (settings, first_cursor) = (self.settings().clone(), self.cursors.next_number());
         let open = self.explicit("SAVEPOINT")?;
         let block = open.block.lock().await.as_ref().map(Block::savepoint);
         let block = block.ok_or_else(|| Error::internal("the transaction has ended already"))?;
         let local = open.local.len();
-        open.savepoints.push(Point { name, block, settings, local });
+        open.savepoints.push(Point { name, block, settings, first_cursor, local });
         Ok(())
     }
 
@@ -332,8 +340,9 @@ impl Session {
         }
         open.local.truncate(point.local);
         open.failed = false;
-        let settings = point.settings.clone();
+        let (settings, first_cursor) = (point.settings.clone(), point.first_cursor);
         self.settings_mut().restore(settings);
+        self.cursors.forget_from(first_cursor);
         Ok(())
     }
 }

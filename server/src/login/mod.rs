@@ -1,9 +1,10 @@
-//! Who comes in: the rules of decision 2. A role without a password is let in, because only loopback is listened on;
-//! a role with one must prove it; a role that does not exist is asked like one with a password and then refused, so
+//! Who comes in: the rules of decision 2. A role without a password is let in from this machine and from nowhere else; a
+//! role with one must prove it; a role that does not exist is asked like one with a password and then refused, so
 //! that nobody learns which names exist. No messages here; `postgres/startup.rs` speaks to the client.
 
 pub mod password;
 
+use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -35,13 +36,15 @@ impl Roles {
         Ok(Roles { catalog, key })
     }
 
-    /// What `user` must do to come in.
-    pub fn demand(&self, user: &str) -> Result<Demand> {
+    /// What `user` must do to come in from an address.
+    pub fn demand(&self, user: &str, from: IpAddr) -> Result<Demand> {
         let Some(role) = self.catalog.reader().role(user)? else {
             return Ok(Demand::Password(password::made_up(user, &self.key)));
         };
         Ok(match role.verifier {
-            None => Demand::Nothing,
+            None if from.is_loopback() => Demand::Nothing,
+            // It is refused as if it did not exist.
+            None => Demand::Password(password::made_up(user, &self.key)),
             Some(verifier) => Demand::Password(Verifier {
                 salt: verifier.salt.clone(),
                 iterations: verifier.iterations,
@@ -76,7 +79,8 @@ fn read_or_make_key(catalog: &Catalog, path: &Path) -> Result<Vec<u8>, Error> {
     Ok(key)
 }
 
-fn write_private(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+/// Writes a file that nobody else may read.
+pub fn write_private(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     use std::io::Write;
     use std::os::unix::fs::OpenOptionsExt;
     let mut options = std::fs::OpenOptions::new();

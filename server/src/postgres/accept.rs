@@ -5,7 +5,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::net::tcp::OwnedReadHalf;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
@@ -15,6 +14,7 @@ use super::connection::{Connection, Inbound};
 use super::error::Failure;
 use super::frame::{Frame, Frames};
 use super::output::Output;
+use super::socket::{self, Receiver};
 use super::startup::{self, Opening};
 
 /// How long a client may take from its first byte to the end of login.
@@ -54,9 +54,9 @@ pub async fn serve(door: Arc<Door>, listener: TcpListener) {
 async fn connection(door: Arc<Door>, socket: TcpStream, peer: SocketAddr, login: OwnedSemaphorePermit) {
     // Small messages must not wait for each other. A socket that cannot do that works all the same.
     let _ = socket.set_nodelay(true);
-    let (read, write) = socket.into_split();
-    let mut frames = Frames::new(read);
-    let mut output = Output::new(write, door.metrics.bytes_sent.clone());
+    let (receiver, sender) = socket::split(socket);
+    let mut frames = Frames::new(receiver);
+    let mut output = Output::new(sender, door.metrics.bytes_sent.clone());
     let opening = tokio::select! {
         opening = tokio::time::timeout(LOGIN_TIME, open(&door, &mut frames, &mut output, peer)) => opening,
         () = door.stopping.cancelled() => Ok(Err(shutting_down())),
@@ -77,11 +77,11 @@ async fn connection(door: Arc<Door>, socket: TcpStream, peer: SocketAddr, login:
 /// Everything before the first statement. `None` when the client wanted no session.
 async fn open(
     door: &Arc<Door>,
-    frames: &mut Frames<OwnedReadHalf>,
+    frames: &mut Frames<Receiver>,
     output: &mut Output,
     peer: SocketAddr,
 ) -> Result<Option<(Box<Connection>, OwnedSemaphorePermit)>, Failure> {
-    let startup = match startup::open(frames, output).await? {
+    let startup = match startup::open(frames, output, &door.encryption).await? {
         Opening::Session(startup) => startup,
         Opening::Cancel(key) => {
             door.cancels.cancel(key);
@@ -92,7 +92,8 @@ async fn open(
     let place = Arc::clone(&door.connections).try_acquire_owned();
     let place = place.map_err(|_| Failure::fatal("53300", "sorry, too many clients already"))?;
     startup::negotiate(&startup, output)?;
-    startup::log_in(door, frames, output, &startup).await?;
+    startup::check_encryption(&door.encryption, &startup, peer)?;
+    startup::log_in(door, frames, output, &startup, peer).await?;
     let process = door.cancels.next_process();
     let session = startup::session(door, &startup, process)?;
     let connection = Connection::new(Arc::clone(door), session, process, startup, peer);
@@ -119,7 +120,7 @@ async fn refuse(door: &Door, failure: Failure, output: &mut Output, peer: Socket
 }
 
 /// Runs the session on the statement runtime and reads for it.
-async fn run(door: &Door, connection: Connection, frames: Frames<OwnedReadHalf>, output: Output) {
+async fn run(door: &Door, connection: Connection, frames: Frames<Receiver>, output: Output) {
     let (sender, inbox) = mpsc::channel(WAITING_MESSAGES_MAX);
     let gone = CancellationToken::new();
     let canceller = connection.canceller();
@@ -150,7 +151,7 @@ enum Closed {
 
 /// Reads frames for the session until the client is gone or the session has ended.
 async fn read(
-    mut frames: Frames<OwnedReadHalf>,
+    mut frames: Frames<Receiver>,
     sender: mpsc::Sender<Inbound>,
     ended: impl Fn() -> bool,
 ) -> Closed {

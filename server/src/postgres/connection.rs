@@ -24,7 +24,6 @@ use tokio_util::sync::CancellationToken;
 use super::Door;
 use super::cancel::{Key, Registration};
 use super::error::{Failure, Report, notice_message};
-use super::extended::PreparedStatement;
 use super::frame::{Frame, Message};
 use super::output::Output;
 use super::portal::Portal;
@@ -42,7 +41,6 @@ pub enum Inbound {
 pub struct Connection {
     pub(super) door: Arc<Door>,
     pub(super) session: Session,
-    pub(super) statements: HashMap<String, PreparedStatement>,
     pub(super) portals: HashMap<String, Portal>,
     startup: Startup,
     peer: SocketAddr,
@@ -80,7 +78,6 @@ impl Connection {
         Connection {
             door,
             session,
-            statements: HashMap::new(),
             portals: HashMap::new(),
             startup,
             peer,

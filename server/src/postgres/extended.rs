@@ -7,7 +7,7 @@ use pgwire::messages::data::{NoData, ParameterDescription};
 use pgwire::messages::extendedquery::{BindComplete, CloseComplete, ParseComplete, PortalSuspended};
 use pgwire::messages::response::{CommandComplete, EmptyQueryResponse};
 use tarn_sql::types::{arrow_type, pg_type};
-use tarn_sql::{Origin, Outcome, Prepared};
+use tarn_sql::{Named, Origin, Outcome, Prepared};
 
 use super::connection::Connection;
 use super::decode::Parameter;
@@ -18,32 +18,18 @@ use super::output::Output;
 use super::portal::{Cursor, Portal, Progress, ending, tag};
 use crate::metrics::Timer;
 
-/// Named statements, and portals, that one connection may have at a time.
-const STATEMENTS_MAX: usize = 10_000;
+/// Portals that one connection may have at a time.
 const PORTALS_MAX: usize = 1_000;
 
 /// Zero, and the type `unknown`, leave a parameter's type to us.
 const UNTYPED_OIDS: [u32; 2] = [0, 705];
 
-/// A statement of the extended protocol.
-pub struct PreparedStatement {
-    /// `None` for the empty statement.
-    statement: Option<Prepared>,
-    parameters: Vec<Parameter>,
-}
-
 impl Connection {
     pub(super) async fn parse(&mut self, parse: Parse, output: &mut Output) -> Result<(), Failure> {
         let name = parse.statement;
-        if !name.is_empty() && self.statements.contains_key(&name) {
-            return Err(Failure::error("42P05", format!("prepared statement \"{name}\" already exists")));
-        }
-        if self.statements.len() >= STATEMENTS_MAX {
-            let message = format!("a connection has at most {STATEMENTS_MAX} prepared statements");
-            return Err(Failure::error("54000", message));
-        }
+        self.session.check_new_prepared(&name)?;
         // Whatever happens now, the one before is gone.
-        self.statements.remove(&name);
+        self.session.forget_prepared_statement(&name);
         let mut parsed = self.session.parse(&parse.sql)?;
         if parsed.len() > 1 {
             return Err(Failure::error("42601", "cannot insert multiple commands into a prepared statement"));
@@ -55,25 +41,22 @@ impl Connection {
             }
             None => None,
         };
-        let data_types = statement.as_ref().map(Prepared::parameters).unwrap_or_default();
-        let declared = parse.parameter_oids.into_iter().chain(std::iter::repeat(0));
-        let parameters = data_types.iter().cloned().zip(declared);
-        let parameters = parameters.map(|(data_type, oid)| Parameter::new(data_type, oid)).collect();
-        self.statements.insert(name, PreparedStatement { statement, parameters });
+        self.session.keep_prepared(name, Named { statement, declared: parse.parameter_oids })?;
         self.tell_notices(output)?;
         output.put(&Backend::ParseComplete(ParseComplete::new()))
     }
 
     pub(super) fn bind(&mut self, bind: Bind, output: &mut Output) -> Result<(), Failure> {
         let zone = self.zone();
-        let prepared = self.statements.get(&bind.statement).ok_or_else(|| no_statement(&bind.statement))?;
+        let prepared = self.session.prepared(&bind.statement)?;
+        let types = parameters(&prepared);
         if !bind.portal.is_empty() && self.portals.contains_key(&bind.portal) {
             return Err(Failure::error("42P03", format!("cursor \"{}\" already exists", bind.portal)));
         }
         if self.portals.len() >= PORTALS_MAX {
             return Err(Failure::error("54000", format!("a connection has at most {PORTALS_MAX} portals")));
         }
-        let (given, wanted) = (bind.parameters.len(), prepared.parameters.len());
+        let (given, wanted) = (bind.parameters.len(), types.len());
         if given != wanted {
             let name = &bind.statement;
             return Err(Failure::protocol(format!(
@@ -82,7 +65,7 @@ impl Connection {
         }
         let formats = spread(&bind.parameter_formats, given, "parameter")?;
         let mut parameters = Vec::with_capacity(given);
-        for (place, (parameter, value)) in prepared.parameters.iter().zip(&bind.parameters).enumerate() {
+        for (place, (parameter, value)) in types.iter().zip(&bind.parameters).enumerate() {
             let array = parameter.decode(value.as_deref(), formats[place], zone, place + 1);
             parameters.push(array.map_err(|report| Failure::Error(Box::new(report)))?);
         }
@@ -99,14 +82,14 @@ impl Connection {
         let zone = self.zone();
         let (statement, formats) = match target {
             Target::Statement(name) => {
-                let prepared = self.statements.get(name).ok_or_else(|| no_statement(name))?;
-                let oids = prepared.parameters.iter().map(|parameter| parameter.oid).collect();
+                let prepared = self.session.prepared(name)?;
+                let oids = parameters(&prepared).iter().map(|parameter| parameter.oid).collect();
                 output.put(&Backend::ParameterDescription(ParameterDescription::new(oids)))?;
-                (&prepared.statement, None)
+                (prepared.statement.clone(), None)
             }
             Target::Portal(name) => {
                 let portal = self.portals.get(name).ok_or_else(|| no_portal(name))?;
-                (&portal.statement, Some(&portal.formats))
+                (portal.statement.clone(), Some(&portal.formats))
             }
         };
         match statement.as_ref().and_then(Prepared::columns) {
@@ -205,11 +188,19 @@ impl Connection {
     pub(super) fn close(&mut self, target: &Target, output: &mut Output) -> Result<(), Failure> {
         // Closing what is not there is no error.
         match target {
-            Target::Statement(name) => drop(self.statements.remove(name)),
+            Target::Statement(name) => self.session.forget_prepared_statement(name),
             Target::Portal(name) => drop(self.portals.remove(name)),
         }
         output.put(&Backend::CloseComplete(CloseComplete::new()))
     }
+}
+
+/// The parameters of a statement, as the client declared them or was told.
+fn parameters(named: &Named) -> Vec<Parameter> {
+    let data_types = named.statement.as_ref().map(Prepared::parameters).unwrap_or_default();
+    let declared = named.declared.iter().copied().chain(std::iter::repeat(0));
+    let pairs = data_types.iter().cloned().zip(declared);
+    pairs.map(|(data_type, oid)| Parameter::new(data_type, oid)).collect()
 }
 
 /// What the first execution of a portal gave.
@@ -263,15 +254,6 @@ fn result_formats(codes: &[i16], columns: usize) -> Result<Vec<Format>, Failure>
         other => Err(Failure::error("22023", format!("unsupported format code: {other}"))),
     };
     codes.into_iter().map(format).collect()
-}
-
-fn no_statement(name: &str) -> Failure {
-    let message = if name.is_empty() {
-        "unnamed prepared statement does not exist".to_owned()
-    } else {
-        format!("prepared statement \"{name}\" does not exist")
-    };
-    Failure::error("26000", message)
 }
 
 fn no_portal(name: &str) -> Failure {

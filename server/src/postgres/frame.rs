@@ -156,6 +156,10 @@ impl<R: AsyncRead + Unpin> Frames<R> {
         Ok(Some(self.buffer.split_to(length - 4).freeze()))
     }
 
+    pub fn socket(&mut self) -> &mut R {
+        &mut self.socket
+    }
+
     /// Whether more has been read than was taken.
     pub fn holds_more(&self) -> bool {
         !self.buffer.is_empty()

@@ -4,7 +4,7 @@
 //! ```text
 //!  network runtime                              statement runtime
 //!  accept.rs   one task per connection
-//!    startup.rs  encryption, login    ------->  connection.rs  one task per session
+//!    startup.rs  encryption (socket.rs), login    ------->  connection.rs  one task per session
 //!    frame.rs    bytes -> frames      --frames->  simple.rs, extended.rs -> Session
 //!    client gone: cancel                          portal.rs    rows -> encode/ -> output.rs -> socket
 //! ```
@@ -25,6 +25,7 @@ mod frame;
 mod output;
 mod portal;
 mod simple;
+mod socket;
 mod startup;
 
 use std::sync::Arc;
@@ -33,6 +34,7 @@ use std::time::Duration;
 use tarn_sql::Engine;
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
+use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -52,11 +54,20 @@ pub struct Door {
     /// One permit per session.
     connections: Arc<Semaphore>,
     statement_timeout: Option<Duration>,
+    encryption: Encryption,
     cancels: Arc<Cancels>,
     /// Set when the server is to end: no connection is accepted, and idle ones are closed.
     stopping: CancellationToken,
     /// One task per connection.
     connected: TaskTracker,
+}
+
+/// Whether connections may, or must, be encrypted.
+pub struct Encryption {
+    /// None if there is no certificate.
+    pub acceptor: Option<TlsAcceptor>,
+    /// A session in clear is refused.
+    pub required: bool,
 }
 
 impl Door {
@@ -66,6 +77,7 @@ impl Door {
         metrics: Arc<Metrics>,
         statements: Handle,
         limits: &crate::settings::Limits,
+        encryption: Encryption,
     ) -> Arc<Door> {
         Arc::new(Door {
             engine,
@@ -74,6 +86,7 @@ impl Door {
             statements,
             connections: Arc::new(Semaphore::new(limits.connections)),
             statement_timeout: limits.statement_timeout,
+            encryption,
             cancels: Arc::default(),
             stopping: CancellationToken::new(),
             connected: TaskTracker::new(),

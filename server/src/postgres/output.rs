@@ -5,16 +5,16 @@ use bytes::BytesMut;
 use metrics::Counter;
 use pgwire::messages::PgWireBackendMessage;
 use tokio::io::AsyncWriteExt;
-use tokio::net::tcp::OwnedWriteHalf;
 
 use super::error::Failure;
+use super::socket::Sender;
 
 /// How full the buffer gets before it goes out, bytes.
 pub const BUFFER_BYTES: usize = 64 << 10;
 
 /// The sending side of a connection.
 pub struct Output {
-    socket: OwnedWriteHalf,
+    socket: Sender,
     buffer: BytesMut,
     /// Up to here the buffer holds whole messages.
     whole: usize,
@@ -22,8 +22,12 @@ pub struct Output {
 }
 
 impl Output {
-    pub fn new(socket: OwnedWriteHalf, bytes_sent: Counter) -> Output {
+    pub fn new(socket: Sender, bytes_sent: Counter) -> Output {
         Output { socket, buffer: BytesMut::with_capacity(BUFFER_BYTES), whole: 0, bytes_sent }
+    }
+
+    pub fn socket(&mut self) -> &mut Sender {
+        &mut self.socket
     }
 
     /// Adds a message.
@@ -57,6 +61,8 @@ impl Output {
     pub async fn flush(&mut self) -> Result<(), Failure> {
         if !self.buffer.is_empty() {
             self.socket.write_all(&self.buffer).await?;
+            // TLS keeps the end of a record back until it is told to.
+            self.socket.flush().await?;
             self.bytes_sent.increment(u64::try_from(self.buffer.len()).unwrap_or(u64::MAX));
             self.buffer.clear();
             self.whole = 0;

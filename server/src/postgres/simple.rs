@@ -15,7 +15,7 @@ use crate::metrics::Timer;
 impl Connection {
     pub(super) async fn query(&mut self, sql: &str, output: &mut Output) -> Result<(), Failure> {
         // As in PostgreSQL, the unnamed ones end here.
-        self.statements.remove("");
+        self.session.forget_prepared_statement("");
         self.portals.remove("");
         let statements = self.session.parse(sql)?;
         if statements.is_empty() {
@@ -66,9 +66,6 @@ impl Connection {
 
     /// Tells the client that a statement is done.
     pub(super) fn complete(&mut self, tag: String, output: &mut Output) -> Result<(), Failure> {
-        if matches!(tag.as_str(), "DISCARD ALL" | "DEALLOCATE ALL") {
-            self.statements.clear();
-        }
         self.tell_notices(output)?;
         output.put(&Backend::CommandComplete(CommandComplete::new(tag)))
     }

@@ -2,13 +2,15 @@
 //! told before its first statement (PostgreSQL 15, §55.2.1).
 //!
 //! ```text
-//! client: SSLRequest, GSSENCRequest       server: N (no TLS in this version)
+//! client: SSLRequest                      server: S and TLS, or N without a certificate
+//! client: GSSENCRequest                   server: N
 //! client: StartupMessage                  server: SASL ... (only for a role with a password)
 //! client: SASLInitialResponse             server: SASLContinue
 //! client: SASLResponse                    server: SASLFinal, Ok, ParameterStatus ..., BackendKeyData, ReadyForQuery
 //! ```
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 
 use bytes::{Buf, Bytes};
 use pgwire::messages::PgWireBackendMessage as Backend;
@@ -16,13 +18,14 @@ use pgwire::messages::response::{GssEncResponse, SslResponse};
 use pgwire::messages::startup::{Authentication, NegotiateProtocolVersion};
 use tarn_sql::{Login, Session};
 use tokio::io::AsyncRead;
-use tokio::net::tcp::OwnedReadHalf;
+use tokio_rustls::TlsAcceptor;
 
-use super::Door;
 use super::cancel::Key;
 use super::error::{Failure, Report};
 use super::frame::{Body, Frames};
 use super::output::Output;
+use super::socket::{self, Receiver};
+use super::{Door, Encryption};
 use crate::login::{Demand, password};
 
 const SSL_REQUEST: u32 = 80_877_103;
@@ -51,36 +54,72 @@ pub struct Startup {
     pub minor: u16,
     /// Protocol extensions that were asked for; we have none.
     pub extensions: Vec<String>,
+    /// The connection is encrypted.
+    pub encrypted: bool,
 }
 
 /// Reads up to the start-up packet or cancel request.
-pub async fn open(frames: &mut Frames<OwnedReadHalf>, output: &mut Output) -> Result<Opening, Failure> {
+pub async fn open(
+    frames: &mut Frames<Receiver>,
+    output: &mut Output,
+    encryption: &Encryption,
+) -> Result<Opening, Failure> {
+    let mut encrypted = false;
+    if let (Some(acceptor), true) = (&encryption.acceptor, frames.socket().begins_with_tls().await?) {
+        begin_tls(frames, output, acceptor).await?;
+        encrypted = true;
+    }
     // Each kind of encryption may be asked for once.
-    let mut refusals = vec![SSL_REQUEST, GSS_REQUEST];
+    let mut requests = vec![SSL_REQUEST, GSS_REQUEST];
     loop {
         let Some(mut packet) = frames.startup_packet().await? else { return Ok(Opening::Nothing) };
         let code = packet.get_u32();
-        if let Some(place) = refusals.iter().position(|request| *request == code) {
-            refusals.remove(place);
+        if let Some(place) = requests.iter().position(|request| *request == code) {
+            requests.remove(place);
             // What was sent before our answer was not meant for an unencrypted connection; it may be injected.
             if frames.holds_more() {
                 return Err(Failure::fatal_protocol("received unencrypted data after an encryption request"));
             }
-            output.put(&if code == SSL_REQUEST {
-                Backend::SslResponse(SslResponse::Refuse)
-            } else {
-                Backend::GssEncResponse(GssEncResponse::Refuse)
+            let acceptor = encryption.acceptor.as_ref().filter(|_| code == SSL_REQUEST && !encrypted);
+            output.put(&match (acceptor, code) {
+                (Some(_), _) => Backend::SslResponse(SslResponse::Accept),
+                (None, SSL_REQUEST) => Backend::SslResponse(SslResponse::Refuse),
+                (None, _) => Backend::GssEncResponse(GssEncResponse::Refuse),
             })?;
             output.flush().await?;
+            if let Some(acceptor) = acceptor {
+                begin_tls(frames, output, acceptor).await?;
+                encrypted = true;
+            }
         } else if code == CANCEL_REQUEST {
             if packet.len() != 8 {
                 return Err(Failure::fatal_protocol("invalid length of cancel request"));
             }
             return Ok(Opening::Cancel(Key { process: packet.get_i32(), secret: packet.get_i32() }));
         } else {
-            return Startup::read(code, &packet).map(Opening::Session);
+            let startup = Startup::read(code, &packet)?;
+            return Ok(Opening::Session(Startup { encrypted, ..startup }));
         }
     }
+}
+
+async fn begin_tls(
+    frames: &mut Frames<Receiver>,
+    output: &mut Output,
+    acceptor: &TlsAcceptor,
+) -> Result<(), Failure> {
+    socket::encrypt(frames.socket(), output.socket(), acceptor).await?;
+    Ok(())
+}
+
+/// Refuses a session in clear where it must be encrypted. A client on this machine may go without if the settings let it.
+pub fn check_encryption(encryption: &Encryption, startup: &Startup, peer: SocketAddr) -> Result<(), Failure> {
+    if startup.encrypted || (peer.ip().is_loopback() && !encryption.required) {
+        return Ok(());
+    }
+    let report = Report::new("28000", "this server accepts encrypted sessions only")
+        .with_hint("Connect with sslmode=require, or verify-full and the authority of its certificate.");
+    Err(Failure::Fatal(Box::new(report)))
 }
 
 impl Startup {
@@ -116,6 +155,7 @@ impl Startup {
             application_name,
             settings,
             extensions,
+            encrypted: false,
         })
     }
 }
@@ -175,9 +215,10 @@ pub async fn log_in<R: AsyncRead + Unpin>(
     frames: &mut Frames<R>,
     output: &mut Output,
     startup: &Startup,
+    peer: SocketAddr,
 ) -> Result<(), Failure> {
     let user = &startup.user;
-    if let Demand::Password(verifier) = door.roles.demand(user).map_err(fatal)? {
+    if let Demand::Password(verifier) = door.roles.demand(user, peer.ip()).map_err(fatal)? {
         let passed = exchange(door, frames, output, verifier).await?;
         if !passed {
             return Err(Failure::fatal(

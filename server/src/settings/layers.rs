@@ -32,6 +32,10 @@ impl std::error::Error for Error {}
 const KEYS: &[(&str, &str)] = &[
     ("listen.postgres", "TARN_POSTGRES"),
     ("listen.http", "TARN_HTTP"),
+    ("tls.certificate", "TARN_TLS_CERTIFICATE"),
+    ("tls.key", "TARN_TLS_KEY"),
+    ("tls.self_signed", "TARN_TLS_SELF_SIGNED"),
+    ("tls.required", "TARN_TLS_REQUIRED"),
     ("storage.data_dir", "TARN_DATA_DIR"),
     ("storage.warehouse", "TARN_WAREHOUSE"),
     ("storage.local_roots", "TARN_STORAGE_LOCAL_ROOTS"),
@@ -56,7 +60,7 @@ const KEYS: &[(&str, &str)] = &[
 /// The variable that names the settings file, and variables that start like ours but belong to a section are checked
 /// for typing errors. Others (`TARN_PORT` as Kubernetes sets it for a service called tarn) are left alone.
 const FILE_VARIABLE: &str = "TARN_CONFIG";
-const CHECKED_PREFIXES: &[&str] = &["TARN_STORAGE_", "TARN_S3_", "TARN_LIMITS_", "TARN_LOG_"];
+const CHECKED_PREFIXES: &[&str] = &["TARN_STORAGE_", "TARN_TLS_", "TARN_S3_", "TARN_LIMITS_", "TARN_LOG_"];
 
 /// A value as it was given, and by whom.
 #[derive(Debug, Clone)]

@@ -14,17 +14,20 @@ pub struct Listen {
 }
 
 impl Listen {
-    pub fn from_layers(layers: &Layers) -> Result<Listen> {
+    /// `tls` says whether connections to the PostgreSQL door can be encrypted.
+    pub fn from_layers(layers: &Layers, tls: bool) -> Result<Listen> {
         let loopback = |port| SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port);
         Ok(Listen {
-            postgres: layers.get("listen.postgres", address)?.unwrap_or_else(|| loopback(5439)),
-            http: layers.get("listen.http", address)?.unwrap_or_else(|| loopback(8181)),
+            postgres: layers
+                .get("listen.postgres", |text| address(text, tls))?
+                .unwrap_or_else(|| loopback(5439)),
+            http: layers.get("listen.http", |text| address(text, false))?.unwrap_or_else(|| loopback(8181)),
         })
     }
 }
 
-/// An address that only this machine can reach: without TLS, passwords and data would cross any other in clear.
-fn address(text: &str) -> Result<SocketAddr, String> {
+/// Without TLS, an address that only this machine can reach: passwords and data would cross any other in clear.
+fn address(text: &str, tls: bool) -> Result<SocketAddr, String> {
     let numeric = match text.strip_prefix("localhost:") {
         Some(port) => format!("127.0.0.1:{port}"),
         None => text.to_owned(),
@@ -32,10 +35,10 @@ fn address(text: &str) -> Result<SocketAddr, String> {
     let address = numeric
         .parse::<SocketAddr>()
         .map_err(|_| "give an IP address and a port, such as 127.0.0.1:5439".to_owned())?;
-    if !address.ip().is_loopback() {
+    if !tls && !address.ip().is_loopback() {
         return Err(
-            "only a loopback address can be listened on, because any other needs TLS, which this version \
-                    does not have; use 127.0.0.1 and an SSH tunnel or a TLS proxy in front of it"
+            "only a loopback address can be listened on without TLS; for the PostgreSQL door set tls.certificate and \
+             tls.key, for HTTP use 127.0.0.1 and a proxy in front of it"
                 .to_owned(),
         );
     }

@@ -11,6 +11,7 @@ mod log;
 mod memory;
 mod s3;
 mod storage;
+mod tls;
 mod value;
 
 use std::ffi::OsString;
@@ -22,6 +23,7 @@ pub use listen::Listen;
 pub use log::{Format, Log};
 pub use s3::{Hidden, S3};
 pub use storage::Storage;
+pub use tls::Tls;
 
 use layers::Layers;
 
@@ -32,6 +34,8 @@ pub const DEFAULT_FILE: &str = "tarn.toml";
 #[derive(Debug, Clone)]
 pub struct Settings {
     pub listen: Listen,
+    /// None for connections in clear alone.
+    pub tls: Option<Tls>,
     pub storage: Storage,
     pub s3: S3,
     pub limits: Limits,
@@ -79,8 +83,10 @@ impl Settings {
     fn from_layers(layers: &Layers) -> Result<Settings> {
         let storage = Storage::from_layers(layers)?;
         let limits = Limits::from_layers(layers, &storage.data_dir)?;
+        let tls = Tls::from_layers(layers, &storage.data_dir)?;
         Ok(Settings {
-            listen: Listen::from_layers(layers)?,
+            listen: Listen::from_layers(layers, tls.is_some())?,
+            tls,
             s3: S3::from_layers(layers)?,
             log: Log::from_layers(layers)?,
             storage,

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use tarn_server::{Flags, Server, Settings};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 /// Nothing here takes longer unless it hangs; slow machines run tests side by side.
@@ -90,11 +90,11 @@ impl Running {
 }
 
 /// One connection, message by message.
-pub struct Wire {
-    pub stream: TcpStream,
+pub struct Wire<S = TcpStream> {
+    pub stream: S,
 }
 
-impl Wire {
+impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
     pub async fn send(&mut self, bytes: &[u8]) {
         self.stream.write_all(bytes).await.expect("the server reads");
     }

@@ -24,7 +24,7 @@ pub(super) enum Effect {
 impl Effect {
     pub fn of(plan: &PlanKind) -> Effect {
         match plan {
-            PlanKind::Query(_) | PlanKind::Explain { .. } => Effect::Reads,
+            PlanKind::Query(_) | PlanKind::Declare(..) | PlanKind::Explain { .. } => Effect::Reads,
             PlanKind::Insert(_) => Effect::Writes("INSERT"),
             PlanKind::Change(change) => Effect::Writes(change.kind.word()),
             PlanKind::CreateTable(_) => Effect::Writes("CREATE TABLE"),
@@ -36,7 +36,9 @@ impl Effect {
 
     fn of_action(action: &Action) -> Effect {
         match action {
-            Action::Query(_) | Action::Explain { .. } | Action::Describe(_) => Effect::Reads,
+            Action::Query(_) | Action::Declare { .. } | Action::Explain { .. } | Action::Describe(_) => {
+                Effect::Reads
+            }
             Action::Insert { .. } => Effect::Writes("INSERT"),
             Action::Change(change) => Effect::Writes(change.word()),
             Action::CreateTable { .. } => Effect::Writes("CREATE TABLE"),
@@ -63,6 +65,11 @@ impl Effect {
             Action::Procedure(call) => Effect::Alone(call.procedure.name),
             Action::Discard(Discard::All) => Effect::Alone("DISCARD ALL"),
             Action::Set(_) | Action::Show(_) | Action::Transaction(_) | Action::Discard(_) => Effect::Session,
+            Action::Fetch(_) | Action::Close(_) | Action::Prepare(_) | Action::Deallocate(_) => {
+                Effect::Session
+            }
+            // What is executed has its own effect.
+            Action::Execute(_) => Effect::Session,
             Action::Nothing { tag: _ } => Effect::Reads,
         }
     }

@@ -6,6 +6,7 @@ mod call;
 mod change;
 mod define;
 mod effect;
+mod portal;
 mod query;
 mod rights;
 mod roles;
@@ -47,6 +48,7 @@ pub(crate) async fn execute(plan: Plan, context: &mut Context, session: &mut Ses
     effect::check(Effect::of(&plan.kind), context, session)?;
     match plan.kind {
         PlanKind::Query(plan) => context.stop.or(query::run(plan, context)).await,
+        PlanKind::Declare(declare, plan) => portal::declare(declare, plan, context, session).await,
         PlanKind::Explain { analyze, verbose, mut header, mut plan, change } => {
             let explained = async {
                 if let Some(change) = change {
@@ -105,9 +107,15 @@ async fn direct(action: Action, context: &Context, session: &mut Session) -> Res
         Action::Show(what) => session::show(&what, session),
         Action::Transaction(transaction) => session::transaction(transaction, session).await,
         Action::Discard(discard) => Ok(session::discard(&discard, session)),
+        Action::Fetch(fetch) => portal::fetch(&fetch, context, session).await,
+        Action::Close(name) => portal::close(name.as_deref(), session),
+        Action::Prepare(prepare) => portal::prepare(prepare, session).await,
+        Action::Execute(execute) => session.execute_named(execute).await,
+        Action::Deallocate(name) => portal::deallocate(&name, session),
         Action::Nothing { tag } => Ok(Outcome::done(tag)),
         // These have plans of their own.
         Action::Query(_)
+        | Action::Declare { .. }
         | Action::Explain { .. }
         | Action::Insert { .. }
         | Action::Change(_)

@@ -18,6 +18,7 @@ pub(super) fn set(set: &Set, session: &mut Session) -> Result<Outcome> {
         session.settings_mut().reset_all();
         return Ok(Outcome::done("RESET"));
     }
+    let tag = if set.reset { "RESET" } else { "SET" };
     if [ISOLATION, READ_ONLY].contains(&set.setting.as_str()) {
         return set_mode(set, session);
     }
@@ -30,7 +31,7 @@ pub(super) fn set(set: &Set, session: &mut Session) -> Result<Outcome> {
         session.keep_until_end(&set.setting);
     }
     session.settings_mut().set(&set.setting, set.value.as_deref())?;
-    Ok(Outcome::done("SET"))
+    Ok(Outcome::done(tag))
 }
 
 pub(super) fn show_schema(show: &Show) -> SchemaRef {
@@ -134,8 +135,14 @@ pub(super) fn discard(discard: &Discard, session: &mut Session) -> Outcome {
     match discard {
         Discard::All => {
             session.settings_mut().reset_all();
+            session.cursors.close_all();
+            session.statements.clear();
             Outcome::done("DISCARD ALL")
         }
-        Discard::Plans => Outcome::done("DEALLOCATE ALL"),
+        Discard::Plans => {
+            session.statements.clear();
+            Outcome::done("DEALLOCATE ALL")
+        }
+        Discard::Nothing(tag) => Outcome::done(*tag),
     }
 }

@@ -4,6 +4,7 @@
 //! `register` is called once per process for what depends on nothing; `register_for_statement` once per statement for
 //! what depends on who asks, on the session or on the catalog's version.
 
+mod average;
 mod bytea;
 mod casts;
 mod column_comment;
@@ -12,6 +13,7 @@ mod json;
 mod lookups;
 mod numbers;
 mod privileges;
+mod quotient;
 mod row_function;
 mod session;
 mod single_value;
@@ -47,6 +49,8 @@ pub fn register(state: &mut SessionState) -> Result<()> {
     registry.register_udf(Arc::new(single_value::list_or_empty()))?;
     registry.register_udf(Arc::new(to_char::to_char()))?;
     numbers::register(registry)?;
+    quotient::register(registry)?;
+    average::register(registry)?;
     extremes::register(registry)?;
     to_json::register(registry)?;
     json::register(registry)?;

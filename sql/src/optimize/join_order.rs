@@ -12,6 +12,7 @@ use datafusion::logical_expr::{Expr, LogicalPlan, Projection};
 use super::build::build;
 use super::graph::JoinGraph;
 use super::narrow::narrow_aggregates;
+use super::not_null::plain_not_in;
 use super::search::{Problem, cheapest};
 
 /// A new order must cost at most this part of the old one: estimates are too rough to act on less.
@@ -19,7 +20,7 @@ const WORTH_CHANGING: f64 = 0.9;
 
 /// The same query with its joins in the cheapest order found.
 pub(crate) fn order_joins(plan: LogicalPlan) -> Result<LogicalPlan> {
-    let ordered = rewrite(narrow_aggregates(plan)?)?.data;
+    let ordered = rewrite(narrow_aggregates(plain_not_in(plan)?)?)?.data;
     // Scalar subqueries are in expressions, which the walk over the plan does not meet.
     let subquery = |plan| order_joins(plan).map(Transformed::yes);
     ordered.transform_down(|plan| plan.map_subqueries(subquery)).data()

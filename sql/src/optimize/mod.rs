@@ -2,6 +2,7 @@
 //! plan and of the statistics that its tables carry; nothing is read. It must never change what a query answers.
 //!
 //! ```text
+//! not_null    NOT IN without NULLs as an anti join like others
 //! narrow      keys below an aggregate of which a join drops most groups
 //! join_order  finds the join trees of a plan and replaces those that have a clearly cheaper order
 //! graph       a join tree taken apart: relations, equalities, predicates, semi joins
@@ -16,6 +17,7 @@ mod graph;
 mod join_order;
 mod known;
 mod narrow;
+mod not_null;
 mod search;
 mod selectivity;
 

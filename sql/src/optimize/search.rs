@@ -60,13 +60,13 @@ pub(super) struct Found {
 
 impl Problem {
     pub fn of(graph: &JoinGraph) -> Problem {
-        let rows = graph.relations.iter().map(|relation| relation.estimate.rows).collect();
+        let met = Met::of(graph);
+        let rows =
+            graph.relations.iter().zip(&met.parts).map(|(relation, part)| relation.estimate.rows * part);
+        let rows = rows.map(|rows| rows.max(1.0)).collect();
         let distinct = |owner: usize, column: &Column| {
             let relation = &graph.relations[owner];
             relation.estimate.origin(relation.plan.schema(), column)
-        };
-        let class = |class: &Vec<(usize, Column)>| {
-            class.iter().map(|(owner, column)| (*owner, values_met(graph, class, *owner, column))).collect()
         };
         let predicates = graph.predicates.iter().map(|predicate| Condition {
             relations: predicate.relations,
@@ -93,8 +93,9 @@ impl Problem {
             AttachedNumbers { needs, rows: attached.estimate.rows, kept, hashed: !attached.on.is_empty() }
         });
         let (predicates, attached) = (predicates.collect(), attached.collect());
-        let before = graph.relations.iter().map(|relation| relation.estimate.before).collect();
-        Problem { rows, before, classes: graph.classes.iter().map(class).collect(), predicates, attached }
+        let before =
+            graph.relations.iter().zip(&met.parts).map(|(relation, part)| relation.estimate.before * part);
+        Problem { rows, before: before.collect(), classes: met.classes, predicates, attached }
     }
 
     fn members(&self) -> usize {
@@ -266,27 +267,57 @@ impl Problem {
     }
 }
 
-/// How many values of a column the others of its class can meet. A calendar of two centuries is joined with the sales of
-/// five years, and who asks for one year means one of the five: where another column's range is much narrower, what a
-/// filter left is taken to lie within it.
-fn values_met(graph: &JoinGraph, class: &[(usize, Column)], owner: usize, column: &Column) -> f64 {
+/// What of each relation the others can meet at all. A calendar of two centuries is joined with the sales of five years:
+/// where another column's range is much narrower, the rest of the relation might as well not be there. If a filter has
+/// left fewer values than that range has, they are taken to lie within: who asks for one year means one of the five.
+struct Met {
+    /// For each class of equal columns, its relations and how many values each column has.
+    classes: Vec<Vec<(usize, f64)>>,
+    /// The part of each relation's rows that can be met.
+    parts: Vec<f64>,
+}
+
+impl Met {
+    fn of(graph: &JoinGraph) -> Met {
+        let mut parts = vec![1.0f64; graph.relations.len()];
+        let mut classes: Vec<Vec<(usize, f64, bool)>> = Vec::new();
+        for class in &graph.classes {
+            let mut values = Vec::new();
+            for (owner, column) in class {
+                let relation = &graph.relations[*owner];
+                let origin = relation.estimate.origin(relation.plan.schema(), column);
+                let within = values_within(graph, class, *owner, column);
+                let left = relation.estimate.distinct(relation.plan.schema(), column);
+                if let Some(within) = within.filter(|within| left > *within) {
+                    parts[*owner] = parts[*owner].min(within / origin);
+                }
+                values.push((*owner, within.unwrap_or(origin), within.is_some()));
+            }
+            classes.push(values);
+        }
+        // Of the other columns as many values go as rows: weeks and months go with their days.
+        let shrunk = |(owner, values, within): (usize, f64, bool)| {
+            (owner, if within { values } else { (values * parts[owner]).max(1.0) })
+        };
+        let classes = classes.into_iter().map(|class| class.into_iter().map(shrunk).collect()).collect();
+        Met { classes, parts }
+    }
+}
+
+/// How many values of a column the others of its class can meet, if their range is much narrower.
+fn values_within(graph: &JoinGraph, class: &[(usize, Column)], owner: usize, column: &Column) -> Option<f64> {
     let facts = |owner: usize, column: &Column| {
         let relation = &graph.relations[owner];
         let facts = relation.estimate.facts(relation.plan.schema(), column)?;
         Some((facts.lowest?, facts.highest?, facts))
     };
-    let relation = &graph.relations[owner];
-    let origin = relation.estimate.origin(relation.plan.schema(), column);
-    let Some((lowest, highest, own)) = facts(owner, column) else { return origin };
+    let (lowest, highest, own) = facts(owner, column)?;
     let narrower = class.iter().filter_map(|(other, column)| {
         let (from, to, facts) = facts(*other, column)?;
         let within = from >= lowest && to <= highest && (to - from) * MUCH_NARROWER <= highest - lowest;
         (*other != owner && within).then_some(facts.origin)
     });
-    match narrower.min_by(f64::total_cmp) {
-        Some(values) => values.max(own.distinct).clamp(1.0, origin),
-        None => origin,
-    }
+    Some(narrower.min_by(f64::total_cmp)?.clamp(1.0, own.origin.max(1.0)))
 }
 
 fn together(left: &Found, right: &Found, rows: f64, cost: f64) -> Found {

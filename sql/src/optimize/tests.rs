@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, Int64Array, StringArray};
+use arrow::array::{Array, ArrayRef, Int64Array, StringArray};
 use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
 use arrow::util::display::{ArrayFormatter, FormatOptions};
@@ -78,10 +78,11 @@ fn claims(rows: usize, distinct: &[usize]) -> Statistics {
     }
 }
 
-/// Columns `{name}a`, `b`, `c` of few numbers and some NULLs, and `s` of text.
-fn table(numbers: &mut Numbers, rows: usize, claimed: Option<Statistics>) -> Arc<Claiming> {
+/// Columns `{name}a`, `b`, `c` of few numbers and, some of them, NULLs, and `s` of text. How many NULLs there are is no claim.
+fn table(numbers: &mut Numbers, rows: usize, mut claimed: Option<Statistics>) -> Arc<Claiming> {
     let mut column = || -> ArrayRef {
-        let value = |_| (numbers.below(8) > 0).then(|| i64::try_from(numbers.below(4)).unwrap_or(0));
+        let nulls = numbers.below(2);
+        let value = |_| (numbers.below(8) >= nulls).then(|| i64::try_from(numbers.below(4)).unwrap_or(0));
         Arc::new((0..rows).map(value).collect::<Int64Array>())
     };
     let (a, b, c) = (column(), column(), column());
@@ -93,6 +94,11 @@ fn table(numbers: &mut Numbers, rows: usize, claimed: Option<Statistics>) -> Arc
         ("s", s, true),
     ])
     .expect("columns of one length");
+    for (known, column) in
+        claimed.iter_mut().flat_map(|claimed| &mut claimed.column_statistics).zip(batch.columns())
+    {
+        known.null_count = Precision::Exact(column.null_count());
+    }
     let table = MemTable::try_new(batch.schema(), vec![vec![batch]]).expect("one schema");
     Arc::new(Claiming { table, statistics: claimed })
 }
@@ -314,4 +320,47 @@ async fn without_statistics_the_order_of_the_text_stays() {
     let context = context(tables.collect());
     let plan = optimized(&context, "SELECT t0.s FROM t0, t1, t2 WHERE t0.a = t1.a AND t1.b = t2.b").await;
     assert_eq!(order_joins(plan.clone()).expect("no change"), plan);
+}
+
+/// `NOT IN` is a plain anti join where both sides are known to have no NULL, and only there.
+#[tokio::test]
+async fn not_in_without_nulls_is_an_anti_join() {
+    let table = |nulls: bool| {
+        let value = |row: i64| (!nulls || row > 0).then_some(row);
+        let a: ArrayRef = Arc::new((0..4).map(value).collect::<Int64Array>());
+        let known = ColumnStatistics {
+            null_count: Precision::Exact(a.null_count()),
+            ..ColumnStatistics::new_unknown()
+        };
+        let batch = RecordBatch::try_from_iter_with_nullable([("a", a, true)]).expect("one column");
+        let statistics = Statistics {
+            num_rows: Precision::Exact(4),
+            total_byte_size: Precision::Absent,
+            column_statistics: vec![known],
+        };
+        let table = MemTable::try_new(batch.schema(), vec![vec![batch]]).expect("one schema");
+        Arc::new(Claiming { table, statistics: Some(statistics) })
+    };
+    let context = context(vec![("full".to_owned(), table(false)), ("gaps".to_owned(), table(true))]);
+    let check = async |sql: &str, expect: bool| {
+        let plan = order_joins(optimized(&context, sql).await).expect("it can be ordered");
+        let mut plain = true;
+        plan.apply(|plan| {
+            plain &= !matches!(plan, LogicalPlan::Join(join) if join.null_aware);
+            Ok(TreeNodeRecursion::Continue)
+        })
+        .expect("a walk");
+        assert_eq!(plain, expect, "{sql}");
+    };
+    check("SELECT a FROM full WHERE a NOT IN (SELECT a FROM full WHERE a > 2)", true).await;
+    check("SELECT a FROM full WHERE a NOT IN (SELECT x FROM (SELECT a AS x FROM full) y)", true).await;
+    check("SELECT a FROM full WHERE a NOT IN (SELECT max(a) FROM full GROUP BY a)", false).await;
+    check("SELECT a FROM full WHERE a NOT IN (SELECT a FROM full GROUP BY a)", true).await;
+    check("SELECT a FROM full WHERE a NOT IN (SELECT a FROM gaps)", false).await;
+    check("SELECT a FROM gaps WHERE a NOT IN (SELECT a FROM full)", false).await;
+    check(
+        "SELECT a FROM full WHERE a NOT IN (SELECT g.a FROM full f LEFT JOIN full g ON f.a = g.a + 1)",
+        false,
+    )
+    .await;
 }

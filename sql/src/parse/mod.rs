@@ -9,6 +9,7 @@ mod change;
 mod cursor;
 mod define;
 mod grant;
+mod portal;
 mod reference;
 mod settings;
 #[cfg(test)]
@@ -139,7 +140,13 @@ fn statement(cursor: &mut Cursor) -> Result<Statement> {
         "DESCRIBE" | "DESC" => settings::describe(cursor),
         "SET" => settings::set(cursor),
         "RESET" => settings::reset(cursor),
-        "DISCARD" | "DEALLOCATE" | "CLOSE" | "UNLISTEN" => settings::discard(cursor),
+        "DISCARD" | "UNLISTEN" => settings::discard(cursor),
+        "DECLARE" => portal::declare(cursor),
+        "FETCH" | "MOVE" => portal::fetch(cursor),
+        "CLOSE" => portal::close(cursor),
+        "PREPARE" => portal::prepare(cursor),
+        "EXECUTE" => portal::execute(cursor),
+        "DEALLOCATE" => portal::deallocate(cursor),
         "BEGIN" | "START" | "COMMIT" | "END" | "ROLLBACK" | "ABORT" | "SAVEPOINT" | "RELEASE" => {
             transaction::transaction(cursor)
         }

@@ -40,7 +40,7 @@ pub(super) fn set(cursor: &mut Cursor) -> Result<Statement> {
 }
 
 fn set_value(setting: &str, value: Option<String>, local: bool) -> Statement {
-    Statement::Set(Set { setting: setting.to_owned(), value, local, all: false })
+    Statement::Set(Set { setting: setting.to_owned(), value, local, ..Set::default() })
 }
 
 fn setting_name(cursor: &mut Cursor) -> Result<String> {
@@ -67,10 +67,18 @@ fn value(cursor: &mut Cursor) -> Result<String> {
 pub(super) fn reset(cursor: &mut Cursor) -> Result<Statement> {
     cursor.expect("RESET")?;
     if cursor.eat("ALL") {
-        return Ok(Statement::Set(Set { setting: String::new(), value: None, local: false, all: true }));
+        return Ok(Statement::Set(Set { all: true, reset: true, ..Set::default() }));
     }
-    let setting = if cursor.eat("TIME ZONE") { "timezone".to_owned() } else { setting_name(cursor)? };
-    Ok(set_value(&setting, None, false))
+    let setting = if cursor.eat("TIME ZONE") {
+        "timezone".to_owned()
+    } else if cursor.eat("SESSION AUTHORIZATION") {
+        "session_authorization".to_owned()
+    } else if cursor.eat("TRANSACTION ISOLATION LEVEL") {
+        "transaction_isolation".to_owned()
+    } else {
+        setting_name(cursor)?
+    };
+    Ok(Statement::Set(Set { setting, reset: true, ..Set::default() }))
 }
 
 pub(super) fn show(cursor: &mut Cursor) -> Result<Statement> {
@@ -126,20 +134,22 @@ pub(super) fn describe(cursor: &mut Cursor) -> Result<Statement> {
     Ok(Statement::Describe(cursor.name()?))
 }
 
-/// What drivers send when a connection goes back to its pool.
+/// `DISCARD` and `UNLISTEN`, which drivers send when a connection goes back to its pool.
 pub(super) fn discard(cursor: &mut Cursor) -> Result<Statement> {
     let position = cursor.position();
     let word = cursor.word()?;
-    let _ = word == "DEALLOCATE" && cursor.eat("PREPARE");
-    if word == "DISCARD" && (cursor.eat("PLANS") || cursor.eat("TEMP") || cursor.eat("SEQUENCES")) {
-        return Ok(Statement::Discard(Discard::Plans));
-    }
-    if cursor.eat("ALL") {
-        let all = word == "DISCARD";
-        return Ok(Statement::Discard(if all { Discard::All } else { Discard::Plans }));
-    }
-    if word == "UNLISTEN" && cursor.eat("*") {
-        return Ok(Statement::Discard(Discard::Plans));
+    let things = [
+        ("DISCARD", "PLANS", Discard::Nothing("DISCARD PLANS")),
+        ("DISCARD", "TEMP", Discard::Nothing("DISCARD TEMP")),
+        ("DISCARD", "TEMPORARY", Discard::Nothing("DISCARD TEMP")),
+        ("DISCARD", "SEQUENCES", Discard::Nothing("DISCARD SEQUENCES")),
+        ("DISCARD", "ALL", Discard::All),
+        ("UNLISTEN", "*", Discard::Nothing("UNLISTEN")),
+    ];
+    for (statement, thing, discard) in things {
+        if word == statement && cursor.eat(thing) {
+            return Ok(Statement::Discard(discard));
+        }
     }
     Err(Error::unsupported(format!("{word} {}", cursor.peek_word())).with_position(position))
 }

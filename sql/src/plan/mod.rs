@@ -50,6 +50,7 @@ use crate::error::{Error, Result};
 use crate::functions;
 use crate::resolve::{Action, DATABASE, Scope};
 use crate::settings::Settings;
+use crate::statement::Declare;
 use crate::stop::Stop;
 use crate::system::SystemContext;
 use crate::table::ColumnCache;
@@ -175,6 +176,7 @@ pub(crate) struct Plan {
 /// One way of doing for each kind of statement.
 pub(crate) enum PlanKind {
     Query(QueryPlan),
+    Declare(Declare, QueryPlan),
     Explain {
         analyze: bool,
         verbose: bool,
@@ -210,6 +212,10 @@ async fn plan_action(action: Action, context: &Context, parameters: &[ArrayRef])
     Ok(match action {
         Action::Query(query) => {
             PlanKind::Query(query::plan_query(&query, context, &types).await?.bind(parameters)?)
+        }
+        Action::Declare { declare, query } => {
+            let plan = query::plan_query(&query, context, &types).await?.bind(parameters)?;
+            PlanKind::Declare(declare, plan)
         }
         Action::Explain { analyze, verbose, action } => {
             let planned = Box::pin(plan_action(*action, context, parameters)).await?;
@@ -265,6 +271,7 @@ fn explained(planned: PlanKind) -> Result<(Option<String>, LogicalPlan, Option<B
             Ok((Some(header), input, None))
         }
         PlanKind::Explain { .. }
+        | PlanKind::Declare(..)
         | PlanKind::CreateView(_)
         | PlanKind::AlterTable(_)
         | PlanKind::Direct(_) => Err(Error::unsupported("EXPLAIN of this statement")),
@@ -280,6 +287,10 @@ pub(crate) async fn describe(
     let (action, _) = authorized.into_parts();
     match action {
         Action::Query(query) => query::plan_query(&query, context, types).await?.describe(types),
+        Action::Declare { declare: _, query } => {
+            let described = query::plan_query(&query, context, types).await?.describe(types)?;
+            Ok(Described { columns: None, ..described })
+        }
         Action::Insert { target, columns, source, overwrite } => {
             let insert = write::plan_insert(target, &columns, source.as_ref(), overwrite, context, types);
             insert.await?.describe(types)

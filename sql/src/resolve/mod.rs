@@ -157,6 +157,15 @@ pub(crate) enum Action {
     Show(statement::Show),
     Transaction(statement::Transaction),
     Discard(statement::Discard),
+    Declare {
+        declare: statement::Declare,
+        query: ResolvedQuery,
+    },
+    Fetch(statement::Fetch),
+    Close(Option<String>),
+    Prepare(statement::Prepare),
+    Execute(statement::Execute),
+    Deallocate(String),
     /// `IF EXISTS` or `IF NOT EXISTS` left nothing to do.
     Nothing {
         tag: &'static str,
@@ -242,21 +251,21 @@ async fn action(statement: Statement, scope: &Scope, notices: &mut Vec<String>) 
         Statement::SetPolicy(set) => policy::resolve_policy(set, scope)?,
         Statement::TableProcedure(execute) => procedure::resolve_execute(execute, scope, notices).await?,
         Statement::Describe(name) => describe(&name, scope).await?,
-        Statement::ShowObjects(ShowObjects::Columns { table }) => describe(&table, scope).await?,
-        Statement::ShowObjects(ShowObjects::Schemas { like }) => {
-            show(&schemas_query(like.as_deref()), scope).await?
-        }
-        Statement::ShowObjects(ShowObjects::Tables { schema, like }) => {
-            let schemas = match schema {
-                Some(name) => vec![scope.target_schema(&name)?.name],
-                None => scope.path_names(),
-            };
-            show(&tables_query(&schemas, like.as_deref()), scope).await?
-        }
+        Statement::ShowObjects(objects) => show_objects(objects, scope).await?,
         Statement::Set(set) => Action::Set(set),
         Statement::Show(show) => Action::Show(show),
         Statement::Transaction(transaction) => Action::Transaction(transaction),
         Statement::Discard(discard) => Action::Discard(discard),
+        Statement::Declare(declare) => {
+            let query = resolve_query(declare.query.clone(), scope, 0).await?;
+            Action::Declare { declare, query }
+        }
+        Statement::Fetch(fetch) => Action::Fetch(fetch),
+        Statement::Close(name) => Action::Close(name),
+        // What they name is resolved and authorized as a statement of its own.
+        Statement::Prepare(prepare) => Action::Prepare(prepare),
+        Statement::Execute(execute) => Action::Execute(execute),
+        Statement::Deallocate(name) => Action::Deallocate(name),
     })
 }
 
@@ -265,6 +274,20 @@ impl Scope {
     fn target_schema(&self, name: &Name) -> Result<Namespace> {
         names::check_catalog(name.catalog.as_deref())?;
         self.namespace(&name.name)
+    }
+}
+
+async fn show_objects(objects: ShowObjects, scope: &Scope) -> Result<Action> {
+    match objects {
+        ShowObjects::Columns { table } => describe(&table, scope).await,
+        ShowObjects::Schemas { like } => show(&schemas_query(like.as_deref()), scope).await,
+        ShowObjects::Tables { schema, like } => {
+            let schemas = match schema {
+                Some(name) => vec![scope.target_schema(&name)?.name],
+                None => scope.path_names(),
+            };
+            show(&tables_query(&schemas, like.as_deref()), scope).await
+        }
     }
 }
 

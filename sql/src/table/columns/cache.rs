@@ -9,8 +9,11 @@ use std::sync::{Arc, OnceLock};
 use arrow::array::{Array, ArrayData, ArrayRef, AsArray};
 use arrow::buffer::Buffer;
 use arrow::datatypes::DataType;
+use arrow::error::ArrowError;
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryPool, MemoryReservation};
 use parking_lot::Mutex;
+
+use super::packed::{Packed, pack};
 
 /// What the cache's memory is called in the pool.
 pub(super) const CONSUMER: &str = "ColumnCache";
@@ -40,16 +43,22 @@ pub(crate) struct ChunkKey {
 /// The values of a chunk in batches of equal length, the last one apart.
 #[derive(Debug)]
 pub(crate) struct Chunk {
-    pub batches: Vec<ArrayRef>,
+    batches: Vec<Packed>,
     bytes: usize,
 }
 
 impl Chunk {
     pub fn new(batches: Vec<ArrayRef>) -> Chunk {
-        let batches: Vec<ArrayRef> = batches.into_iter().map(compact).collect();
+        let batches = pack(batches.into_iter().map(compact).collect());
         let mut seen = HashSet::new();
-        let bytes = batches.iter().map(|batch| own_bytes(&batch.to_data(), &mut seen)).sum();
+        let arrays = batches.iter().flat_map(Packed::arrays);
+        let bytes = arrays.map(|array| own_bytes(&array.to_data(), &mut seen)).sum();
         Chunk { batches, bytes }
+    }
+
+    /// The values of one batch; None beyond the last.
+    pub fn batch(&self, number: usize) -> Option<Result<ArrayRef, ArrowError>> {
+        self.batches.get(number).map(Packed::unpack)
     }
 }
 

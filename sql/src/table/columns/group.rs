@@ -123,7 +123,7 @@ impl GroupRows {
         for (source, chunk) in self.morsel.columns.sources.iter().zip(&self.morsel.found.chunks) {
             columns.push(match (source, chunk) {
                 (Source::Constant(value), _) => value.to_array_of_size(rows)?,
-                (_, Some(chunk)) => Arc::clone(chunk.batches.get(number).ok_or_else(other_length)?),
+                (_, Some(chunk)) => chunk.batch(number).ok_or_else(other_length)??,
                 (_, None) => decoded.next().ok_or_else(other_length)?,
             });
         }

@@ -9,10 +9,11 @@
 //!    no  -> DataFusion's Parquet reader
 //! ```
 //!
-//! `cache.rs` says what stays, `pool.rs` gives its memory to operators that need it.
+//! `packed.rs` keeps them small, `cache.rs` says what stays, `pool.rs` gives its memory to operators that need it.
 mod cache;
 mod group;
 mod offer;
+mod packed;
 mod pool;
 
 pub use cache::{ColumnCache, ColumnFigures};
