@@ -15,7 +15,7 @@ kills=${KILLS:-50}
 operations=${OPERATIONS:-1000}
 seeds=${SEEDS:-1 2 3 4 5 6}
 seconds=${SECONDS_TOGETHER:-30}
-steps=${STEPS:-format dependencies licences lint unit build slt differential operate psql drivers pyiceberg interop s3 damage faults concurrency demo}
+steps=${STEPS:-format dependencies licences lint unit build slt differential operate psql drivers copy pyiceberg interop s3 damage faults concurrency demo}
 passed=0
 failed=0
 failures=()
@@ -100,6 +100,7 @@ done
 step operate "$conformance" operate
 step psql "$conformance" with-server conformance/clients/psql/run.sh
 step drivers "$conformance" with-server conformance/clients/drivers/run.sh
+step copy "$conformance" with-server conformance/clients/copy/run.sh
 step pyiceberg "$conformance" with-server conformance/clients/pyiceberg/run.sh
 step interop "$conformance" with-server conformance/clients/interop/run.sh
 step s3 conformance/clients/s3/run.sh "$target/debug/tarn"

@@ -9,8 +9,8 @@ use tarn_catalog::object::{Namespace, Role, Securable};
 use crate::error::{Error, Result};
 use crate::procedure::{ProcedureCall, Right};
 use crate::resolve::{
-    Action, Change, Found, Object, PolicyObject, RelationChange, Resolved, ResolvedQuery, ResolvedRelation,
-    SchemaChange, Scope,
+    Action, Change, CopyInto, Found, Object, PolicyObject, RelationChange, Resolved, ResolvedQuery,
+    ResolvedRelation, SchemaChange, Scope,
 };
 use crate::sqlstate::SqlState;
 use crate::statement::{GrantPrivileges, RoleOptions};
@@ -71,6 +71,8 @@ impl Needs<'_> {
                 source.iter().for_each(|source| self.query(source));
             }
             Action::Change(change) => self.change(change),
+            Action::CopyFrom(copy) => self.copy_from(copy),
+            Action::CopyTo { action, options: _ } => self.action(action)?,
             Action::Truncate(targets) => {
                 targets.iter().for_each(|target| self.relation(&target.found, Privilege::Truncate));
             }
@@ -141,6 +143,11 @@ impl Needs<'_> {
     fn change(&mut self, change: &Change) {
         change.privileges().into_iter().for_each(|privilege| self.relation(&change.target.found, privilege));
         change.queries().into_iter().for_each(|query| self.query(query));
+    }
+
+    fn copy_from(&mut self, copy: &CopyInto) {
+        self.relation(&copy.target.found, Privilege::Insert);
+        copy.filter.iter().for_each(|filter| self.query(filter));
     }
 
     fn policy(&mut self, on: &PolicyObject) {

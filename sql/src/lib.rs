@@ -25,6 +25,7 @@ mod procedure;
 mod upkeep;
 
 mod again;
+mod copy;
 mod execute;
 mod stop;
 
@@ -44,6 +45,7 @@ pub mod types;
 mod error;
 mod sqlstate;
 
+pub use copy::{CopyColumns, CopyFormat, CopyHeader, CopyIn, CopyOptions};
 pub use engine::{Engine, EngineOptions, Login};
 pub use error::{Error, Result};
 pub use outcome::{Notice, Outcome, Rows, Severity};

@@ -7,6 +7,7 @@ use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
 use futures::{Stream, StreamExt};
 
+use crate::copy::{CopyIn, CopyOptions};
 use crate::error::Result;
 use crate::sqlstate::SqlState;
 
@@ -19,6 +20,10 @@ pub enum Outcome {
     Rows { schema: SchemaRef, rows: Rows, tag: &'static str },
     /// No rows, and the whole command tag: `INSERT 0 5`.
     Done { tag: String },
+    /// Rows for a `COPY TO`, to be written as the options say.
+    CopyOut { schema: SchemaRef, rows: Rows, options: CopyOptions },
+    /// A `COPY FROM` that waits for rows.
+    CopyIn(Box<CopyIn>),
 }
 
 impl Outcome {
@@ -38,6 +43,8 @@ impl std::fmt::Debug for Outcome {
         match self {
             Outcome::Rows { schema, tag, rows: _ } => write!(f, "Rows({tag}, {schema:?})"),
             Outcome::Done { tag } => write!(f, "Done({tag})"),
+            Outcome::CopyOut { schema, options, rows: _ } => write!(f, "CopyOut({options:?}, {schema:?})"),
+            Outcome::CopyIn(copy) => copy.fmt(f),
         }
     }
 }

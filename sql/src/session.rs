@@ -268,6 +268,10 @@ impl Session {
                 let rows = stop.clone().guard(rows, context.scope.reader.clone());
                 Ok(Outcome::Rows { schema, rows, tag })
             }
+            Outcome::CopyOut { schema, rows, options } => {
+                let rows = stop.clone().guard(rows, context.scope.reader.clone());
+                Ok(Outcome::CopyOut { schema, rows, options })
+            }
             done => Ok(done),
         }
     }

@@ -4,6 +4,7 @@
 
 mod alter;
 mod change;
+mod copy;
 mod portal;
 
 use std::fmt;
@@ -19,6 +20,7 @@ pub use change::{
     Assignment, ChangeTarget, Conflict, ConflictAction, Delete, Merge, MergeAction, MergeClause, MergeWhen,
     NewValue, Update,
 };
+pub use copy::{CopyFrom, CopySource, CopyTo};
 pub use portal::{Declare, Direction, Execute, Fetch, Prepare};
 
 /// A name of one to three parts, already folded to lower case where it was not quoted.
@@ -48,6 +50,8 @@ pub enum Statement {
     Update(Update),
     Merge(Merge),
     Truncate(Vec<Name>),
+    CopyFrom(CopyFrom),
+    CopyTo(CopyTo),
     CreateTable(CreateTable),
     CreateView(CreateView),
     CreateSchema(CreateSchema),

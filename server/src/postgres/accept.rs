@@ -10,9 +10,10 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 
 use super::Door;
-use super::connection::{Connection, Inbound};
+use super::connection::Connection;
 use super::error::Failure;
 use super::frame::{Frame, Frames};
+use super::inbox::{Inbound, Inbox};
 use super::output::Output;
 use super::socket::{self, Receiver};
 use super::startup::{self, Opening};
@@ -128,7 +129,7 @@ async fn run(door: &Door, connection: Connection, frames: Frames<Receiver>, outp
     door.metrics.connections.increment(1);
     door.metrics.connections_total.increment(1);
     let ended = gone.clone();
-    let session = door.statements.spawn(connection.run(output, inbox, gone.clone()));
+    let session = door.statements.spawn(connection.run(output, Inbox::new(inbox), gone.clone()));
     let closed = read(frames, sender, || session.is_finished()).await;
     if closed == Closed::WithoutWord {
         ended.cancel();

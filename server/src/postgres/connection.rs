@@ -18,24 +18,16 @@ use pgwire::messages::PgWireBackendMessage as Backend;
 use pgwire::messages::response::{ReadyForQuery, TransactionStatus as Status};
 use pgwire::messages::startup::{BackendKeyData, ParameterStatus, SecretKey};
 use tarn_sql::{Canceller, Session, TransactionStatus};
-use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio_util::sync::CancellationToken;
 
 use super::Door;
 use super::cancel::{Key, Registration};
 use super::error::{Failure, Report, notice_message};
 use super::frame::{Frame, Message};
+use super::inbox::{Inbound, Inbox};
 use super::output::Output;
 use super::portal::Portal;
 use super::startup::Startup;
-
-/// What the reader of the socket hands over.
-pub enum Inbound {
-    /// A frame, with its share of the room for frames that wait.
-    Frame((Frame, Option<OwnedSemaphorePermit>)),
-    /// The bytes make no frames any more.
-    Broken(Failure),
-}
 
 /// A connection after login.
 pub struct Connection {
@@ -49,8 +41,6 @@ pub struct Connection {
     skipping: bool,
     /// Nothing has come since the last ReadyForQuery.
     idle: bool,
-    /// A message that was looked at before its turn.
-    peeked: Option<Inbound>,
     /// The message being handled is followed by Sync, so that a statement in it is the last before a commit.
     pub(super) before_sync: bool,
 }
@@ -84,7 +74,6 @@ impl Connection {
             registration,
             skipping: false,
             idle: true,
-            peeked: None,
             before_sync: false,
         }
     }
@@ -98,12 +87,7 @@ impl Connection {
     }
 
     /// Serves the client until it ends the connection, is `gone`, or the server stops.
-    pub async fn run(
-        mut self,
-        mut output: Output,
-        mut inbox: mpsc::Receiver<Inbound>,
-        gone: CancellationToken,
-    ) {
+    pub async fn run(mut self, mut output: Output, mut inbox: Inbox, gone: CancellationToken) {
         tracing::debug!(peer = %self.peer, user = self.startup.user, "session opened");
         let end = self.serve(&mut output, &mut inbox, &gone).await;
         match end {
@@ -126,7 +110,7 @@ impl Connection {
     async fn serve(
         &mut self,
         output: &mut Output,
-        inbox: &mut mpsc::Receiver<Inbound>,
+        inbox: &mut Inbox,
         gone: &CancellationToken,
     ) -> Result<(), Failure> {
         self.greet(output)?;
@@ -141,40 +125,28 @@ impl Connection {
                 Inbound::Broken(failure) => return Err(failure),
             };
             self.idle = false;
-            self.before_sync = frame.kind == b'E' && self.sync_follows(inbox);
-            if self.handle(frame, output).await? == Flow::End {
+            self.before_sync = frame.kind == b'E' && inbox.sync_follows();
+            if self.handle(frame, inbox, output).await? == Flow::End {
                 return Ok(());
             }
         }
     }
 
     /// The next message; an idle connection ends here when the server stops.
-    async fn next(&mut self, inbox: &mut mpsc::Receiver<Inbound>) -> Result<Option<Inbound>, Failure> {
-        if let Some(peeked) = self.peeked.take() {
-            return Ok(Some(peeked));
-        }
+    async fn next(&mut self, inbox: &mut Inbox) -> Result<Option<Inbound>, Failure> {
         if !self.idle {
-            return Ok(inbox.recv().await);
+            return Ok(inbox.next().await);
         }
         tokio::select! {
             biased;
             () = self.door.stopping.cancelled() => {
                 Err(Failure::fatal("57P01", "terminating connection due to administrator command"))
             }
-            inbound = inbox.recv() => Ok(inbound),
+            inbound = inbox.next() => Ok(inbound),
             () = idle_too_long(self.session.idle_limit()) => {
                 Err(Failure::fatal("25P03", "terminating connection due to idle-in-transaction timeout"))
             }
         }
-    }
-
-    /// Whether Sync has come already and is next. Drivers send it in one piece with what it follows; if it comes late,
-    /// the statement before it is run as one of several, which costs time and changes nothing.
-    fn sync_follows(&mut self, inbox: &mut mpsc::Receiver<Inbound>) -> bool {
-        if self.peeked.is_none() {
-            self.peeked = inbox.try_recv().ok();
-        }
-        matches!(&self.peeked, Some(Inbound::Frame((frame, _))) if frame.kind == b'S')
     }
 
     /// What a client is told before its first statement.
@@ -187,12 +159,17 @@ impl Connection {
         output.put(&Backend::BackendKeyData(BackendKeyData::new(key.process, secret)))
     }
 
-    async fn handle(&mut self, frame: Frame, output: &mut Output) -> Result<Flow, Failure> {
+    async fn handle(
+        &mut self,
+        frame: Frame,
+        inbox: &mut Inbox,
+        output: &mut Output,
+    ) -> Result<Flow, Failure> {
         let (kind, extended) = (frame.kind, frame.extended());
         if self.skipping && !matches!(kind, b'S' | b'X') {
             return Ok(Flow::Continue);
         }
-        let done = AssertUnwindSafe(self.dispatch(frame, output)).catch_unwind().await;
+        let done = AssertUnwindSafe(self.dispatch(frame, inbox, output)).catch_unwind().await;
         let failure = match done {
             Ok(Ok(flow)) => return Ok(flow),
             Ok(Err(failure)) => failure,
@@ -213,16 +190,21 @@ impl Connection {
         Ok(Flow::Continue)
     }
 
-    async fn dispatch(&mut self, frame: Frame, output: &mut Output) -> Result<Flow, Failure> {
+    async fn dispatch(
+        &mut self,
+        frame: Frame,
+        inbox: &mut Inbox,
+        output: &mut Output,
+    ) -> Result<Flow, Failure> {
         match frame.decode()? {
             Message::Query(sql) => {
-                self.query(&sql, output).await?;
+                self.query(&sql, inbox, output).await?;
                 self.ready(output).await?;
             }
             Message::Parse(parse) => self.parse(parse, output).await?,
             Message::Bind(bind) => self.bind(bind, output)?,
             Message::Describe(target) => self.describe(&target, output)?,
-            Message::Execute { portal, rows_max } => self.execute(&portal, rows_max, output).await?,
+            Message::Execute { portal, rows_max } => self.execute(&portal, rows_max, inbox, output).await?,
             Message::Close(target) => self.close(&target, output)?,
             Message::Flush => output.flush().await?,
             Message::Sync => {

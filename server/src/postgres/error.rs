@@ -27,11 +27,13 @@ pub struct Report {
     pub detail: Option<String>,
     pub hint: Option<String>,
     pub position: Option<u32>,
+    /// Where in the data of a client it was found.
+    pub context: Option<String>,
 }
 
 impl Report {
     pub fn new(sqlstate: &'static str, message: impl Into<String>) -> Report {
-        Report { sqlstate, message: message.into(), detail: None, hint: None, position: None }
+        Report { sqlstate, message: message.into(), detail: None, hint: None, position: None, context: None }
     }
 
     pub fn with_hint(mut self, hint: impl Into<String>) -> Report {
@@ -51,7 +53,7 @@ impl Report {
                 severity,
                 self.sqlstate,
                 &self.message,
-                [&self.detail, &self.hint].map(Option::clone),
+                [&self.detail, &self.hint, &self.context].map(Option::clone),
                 self.position,
             )
             .into(),
@@ -67,7 +69,7 @@ impl Report {
 /// A notice as a message.
 pub fn notice_message(notice: Notice) -> PgWireBackendMessage {
     let code = notice.sqlstate.code();
-    let extras = [notice.detail, notice.hint];
+    let extras = [notice.detail, notice.hint, None];
     let severity = match notice.severity {
         Severity::Notice => "NOTICE",
         Severity::Warning => "WARNING",
@@ -80,7 +82,7 @@ fn info(
     severity: &str,
     sqlstate: &str,
     message: &str,
-    [detail, hint]: [Option<String>; 2],
+    [detail, hint, context]: [Option<String>; 3],
     position: Option<u32>,
 ) -> ErrorInfo {
     let clean = |text: &str| text.replace('\0', "\\0");
@@ -88,6 +90,7 @@ fn info(
     info.severity_nonlocalized = Some(severity.to_owned());
     info.detail = detail.as_deref().map(clean);
     info.hint = hint.as_deref().map(clean);
+    info.where_context = context.as_deref().map(clean);
     info.position = position.map(|position| position.to_string());
     info
 }
@@ -122,7 +125,7 @@ impl Failure {
     pub fn message_too_long(bytes: usize, bytes_max: usize) -> Failure {
         let report = Report::new("54000", format!("a message of {bytes} bytes is longer than the limit"))
             .with_detail(format!("The limit is {bytes_max} bytes."))
-            .with_hint("Put the data into a file and read it with read_csv, read_json or read_parquet.");
+            .with_hint("Send data in bulk with COPY, in messages of any smaller size.");
         Failure::Error(Box::new(report))
     }
 }
@@ -141,6 +144,7 @@ impl From<tarn_sql::Error> for Report {
             detail: error.detail,
             hint: error.hint,
             position: error.position,
+            context: None,
         }
     }
 }

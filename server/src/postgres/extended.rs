@@ -14,6 +14,7 @@ use super::decode::Parameter;
 use super::encode::{Format, RowEncoder};
 use super::error::Failure;
 use super::frame::{Bind, Parse, Target};
+use super::inbox::Inbox;
 use super::output::Output;
 use super::portal::{Cursor, Portal, Progress, ending, tag};
 use crate::metrics::Timer;
@@ -107,6 +108,7 @@ impl Connection {
         &mut self,
         name: &str,
         rows_max: usize,
+        inbox: &mut Inbox,
         output: &mut Output,
     ) -> Result<(), Failure> {
         let mut portal = self.portals.remove(name).ok_or_else(|| no_portal(name))?;
@@ -117,7 +119,7 @@ impl Connection {
         let door = self.door.clone();
         let mut timer = Timer::start(&door.metrics, statement.text());
         // A portal that meets an error is gone; the transaction it belongs to has failed.
-        let done = self.advance(name, &mut portal, rows_max, output).await;
+        let done = self.advance(name, &mut portal, rows_max, inbox, output).await;
         timer.ending = ending(&done);
         if done.is_ok() {
             self.portals.insert(name.to_owned(), portal);
@@ -130,10 +132,11 @@ impl Connection {
         name: &str,
         portal: &mut Portal,
         rows_max: usize,
+        inbox: &mut Inbox,
         output: &mut Output,
     ) -> Result<(), Failure> {
         let cursor = match std::mem::replace(&mut portal.progress, Progress::Done) {
-            Progress::Start => match self.start(portal).await? {
+            Progress::Start => match self.start(portal, inbox, output).await? {
                 Started::Rows(cursor) => cursor,
                 Started::Done(tag) => return self.complete(tag, output),
             },
@@ -169,7 +172,12 @@ impl Connection {
     }
 
     /// Runs a portal's statement up to its first row.
-    async fn start(&mut self, portal: &mut Portal) -> Result<Started, Failure> {
+    async fn start(
+        &mut self,
+        portal: &mut Portal,
+        inbox: &mut Inbox,
+        output: &mut Output,
+    ) -> Result<Started, Failure> {
         let statement = portal.statement.as_ref().expect("the empty statement is answered before");
         if !self.before_sync {
             // More may come: what is executed up to Sync stands or falls together.
@@ -177,6 +185,10 @@ impl Connection {
         }
         match self.session.execute(statement, &portal.parameters).await? {
             Outcome::Done { tag } => Ok(Started::Done(tag)),
+            Outcome::CopyOut { schema, rows, options } => {
+                self.copy_out(schema, rows, options, output).await.map(Started::Done)
+            }
+            Outcome::CopyIn(copy) => self.copy_in(*copy, inbox, output).await.map(Started::Done),
             Outcome::Rows { schema, rows, tag } => {
                 check_unchanged(statement, &schema)?;
                 let encoder = RowEncoder::new(&schema, &portal.formats, self.zone());

@@ -18,8 +18,9 @@ const MESSAGE_BYTES_SKIPPED_MAX: usize = (1 << 30) - 1;
 /// Longest message of the kinds that carry names only, and of those before login.
 pub const SMALL_MESSAGE_BYTES_MAX: usize = 10_000;
 
-/// How much is asked of the socket at a time, bytes.
+/// How much is asked of the socket at a time, bytes: at first, and when a client sends more than that at a time.
 const READ_BYTES: usize = 16 << 10;
+const READ_BYTES_MAX: usize = 256 << 10;
 
 /// What clients send after login.
 #[derive(Debug, PartialEq, Eq)]
@@ -111,11 +112,12 @@ impl Frame {
 pub struct Frames<R> {
     socket: R,
     buffer: BytesMut,
+    read_bytes: usize,
 }
 
 impl<R: AsyncRead + Unpin> Frames<R> {
     pub fn new(socket: R) -> Frames<R> {
-        Frames { socket, buffer: BytesMut::new() }
+        Frames { socket, buffer: BytesMut::new(), read_bytes: READ_BYTES }
     }
 
     /// The next frame; `None` when the client is gone.
@@ -168,10 +170,14 @@ impl<R: AsyncRead + Unpin> Frames<R> {
     /// Reads until the buffer holds `bytes`. Memory grows with what arrives, not with what a length field claims.
     async fn fill(&mut self, bytes: usize) -> Result<bool, Failure> {
         while self.buffer.len() < bytes {
-            self.buffer.reserve(READ_BYTES);
-            if self.socket.read_buf(&mut self.buffer).await? == 0 {
+            self.buffer.reserve(self.read_bytes);
+            let read = self.socket.read_buf(&mut self.buffer).await?;
+            if read == 0 {
                 return Ok(false);
             }
+            // A client that loads data fills whatever there is room for.
+            let wanted = if read >= self.read_bytes { self.read_bytes * 2 } else { READ_BYTES };
+            self.read_bytes = wanted.min(READ_BYTES_MAX);
         }
         Ok(true)
     }

@@ -7,6 +7,7 @@
 //!    startup.rs  encryption (socket.rs), login    ------->  connection.rs  one task per session
 //!    frame.rs    bytes -> frames      --frames->  simple.rs, extended.rs -> Session
 //!    client gone: cancel                          portal.rs    rows -> encode/ -> output.rs -> socket
+//!                                                 copy/        COPY: bytes -> rows, and rows -> bytes
 //! ```
 //!
 //! The two halves run apart so that a statement that takes all processors neither delays new connections nor the
@@ -17,11 +18,13 @@
 mod accept;
 mod cancel;
 mod connection;
+mod copy;
 mod decode;
 mod encode;
 mod error;
 mod extended;
 mod frame;
+mod inbox;
 mod output;
 mod portal;
 mod simple;

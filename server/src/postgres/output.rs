@@ -71,6 +71,14 @@ impl Output {
         Ok(())
     }
 
+    /// Sends messages that are made already, after those that wait.
+    pub async fn send(&mut self, messages: &[u8]) -> Result<(), Failure> {
+        self.flush().await?;
+        self.socket.write_all(messages).await?;
+        self.bytes_sent.increment(u64::try_from(messages.len()).unwrap_or(u64::MAX));
+        Ok(())
+    }
+
     /// One very wide row must not keep its memory for the rest of the connection.
     fn shrink(&mut self) {
         if self.buffer.capacity() > 16 * BUFFER_BYTES {

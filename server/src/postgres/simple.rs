@@ -8,12 +8,18 @@ use tarn_sql::{Origin, Outcome, Parsed};
 use super::connection::Connection;
 use super::encode::{Format, RowEncoder};
 use super::error::Failure;
+use super::inbox::Inbox;
 use super::output::Output;
 use super::portal::{Cursor, ending};
 use crate::metrics::Timer;
 
 impl Connection {
-    pub(super) async fn query(&mut self, sql: &str, output: &mut Output) -> Result<(), Failure> {
+    pub(super) async fn query(
+        &mut self,
+        sql: &str,
+        inbox: &mut Inbox,
+        output: &mut Output,
+    ) -> Result<(), Failure> {
         // As in PostgreSQL, the unnamed ones end here.
         self.session.forget_prepared_statement("");
         self.portals.remove("");
@@ -26,7 +32,7 @@ impl Connection {
             if count > 1 {
                 self.session.begin_implicit(Origin::Message);
             }
-            self.run_statement(statement, number + 1 == count, output).await?;
+            self.run_statement(statement, number + 1 == count, inbox, output).await?;
         }
         Ok(())
     }
@@ -35,16 +41,23 @@ impl Connection {
         &mut self,
         statement: Parsed,
         is_last: bool,
+        inbox: &mut Inbox,
         output: &mut Output,
     ) -> Result<(), Failure> {
         let door = self.door.clone();
         let mut timer = Timer::start(&door.metrics, statement.text());
-        let done = self.answer(statement, is_last, output).await;
+        let done = self.answer(statement, is_last, inbox, output).await;
         timer.ending = ending(&done);
         done
     }
 
-    async fn answer(&mut self, statement: Parsed, is_last: bool, output: &mut Output) -> Result<(), Failure> {
+    async fn answer(
+        &mut self,
+        statement: Parsed,
+        is_last: bool,
+        inbox: &mut Inbox,
+        output: &mut Output,
+    ) -> Result<(), Failure> {
         let tag = match self.session.run(statement).await? {
             Outcome::Done { tag } => tag,
             Outcome::Rows { schema, rows, tag } => {
@@ -56,6 +69,10 @@ impl Connection {
                 self.door.metrics.rows_sent.increment(sent.rows as u64);
                 cursor.tag(sent.rows)
             }
+            Outcome::CopyOut { schema, rows, options } => {
+                self.copy_out(schema, rows, options, output).await?
+            }
+            Outcome::CopyIn(copy) => self.copy_in(*copy, inbox, output).await?,
         };
         // The end of the last statement says that all of them have happened.
         if is_last {

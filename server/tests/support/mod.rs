@@ -135,15 +135,29 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         }
     }
 
+    /// The next message, which must be an error: its code, and where in the data of a copy it was found.
+    pub async fn next_error(&mut self) -> [String; 2] {
+        let read =
+            tokio::time::timeout(PATIENCE, self.read_message()).await.expect("the server answers in time");
+        let (kind, body) = read.expect("the server is there");
+        assert_eq!(kind, b'E', "{}", show(kind, &body));
+        [b'C', b'W'].map(|kind| field(&body, kind))
+    }
+
     async fn read(&mut self) -> String {
-        let mut head = [0; 5];
-        if self.stream.read_exact(&mut head).await.is_err() {
-            return "gone".to_owned();
+        match self.read_message().await {
+            Some((kind, body)) => show(kind, &body),
+            None => "gone".to_owned(),
         }
+    }
+
+    async fn read_message(&mut self) -> Option<(u8, Vec<u8>)> {
+        let mut head = [0; 5];
+        self.stream.read_exact(&mut head).await.ok()?;
         let length = u32::from_be_bytes([head[1], head[2], head[3], head[4]]) as usize;
         let mut body = vec![0; length - 4];
         self.stream.read_exact(&mut body).await.expect("messages are whole");
-        show(head[0], &body)
+        Some((head[0], body))
     }
 }
 
@@ -197,7 +211,8 @@ pub fn sync() -> Vec<u8> {
     message(b'S', b"")
 }
 
-/// `D 1|x|NULL`, `C SELECT 1`, `E 42601`, `T a:23 b:25`, `Z I`, and the kind alone for the others.
+/// `D 1|x|NULL`, `C SELECT 1`, `E 42601`, `T a:23 b:25`, `Z I`, `G 0 2` and `H 0 2` with format and columns of a copy,
+/// `d a\tb\n`, and the kind alone for the others.
 fn show(kind: u8, body: &[u8]) -> String {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim_end_matches('\0').replace('\0', "=");
     match kind {
@@ -211,6 +226,8 @@ fn show(kind: u8, body: &[u8]) -> String {
         b'R' => format!("R {}", number(&body[..4])),
         b'K' => format!("K {} {}", number(&body[..4]), number(&body[4..8])),
         b'C' | b'S' | b'Z' => format!("{} {}", char::from(kind), text(body)),
+        b'G' | b'H' => format!("{} {} {}", char::from(kind), body[0], number(&body[1..3])),
+        b'd' => format!("d {}", body.escape_ascii()),
         other => char::from(other).to_string(),
     }
 }

@@ -27,6 +27,8 @@ impl Effect {
             PlanKind::Query(_) | PlanKind::Declare(..) | PlanKind::Explain { .. } => Effect::Reads,
             PlanKind::Insert(_) => Effect::Writes("INSERT"),
             PlanKind::Change(change) => Effect::Writes(change.kind.word()),
+            PlanKind::CopyFrom(_) => Effect::Writes("COPY FROM"),
+            PlanKind::CopyTo { copied, .. } => Effect::of(copied),
             PlanKind::CreateTable(_) => Effect::Writes("CREATE TABLE"),
             PlanKind::CreateView(_) => Effect::Writes("CREATE VIEW"),
             PlanKind::AlterTable(_) => Effect::Writes("ALTER TABLE"),
@@ -41,6 +43,8 @@ impl Effect {
             }
             Action::Insert { .. } => Effect::Writes("INSERT"),
             Action::Change(change) => Effect::Writes(change.word()),
+            Action::CopyFrom(_) => Effect::Writes("COPY FROM"),
+            Action::CopyTo { action, .. } => Effect::of_action(action),
             Action::CreateTable { .. } => Effect::Writes("CREATE TABLE"),
             Action::CreateView { .. } => Effect::Writes("CREATE VIEW"),
             Action::Truncate(_) => Effect::Writes("TRUNCATE TABLE"),

@@ -4,6 +4,7 @@
 mod alter;
 mod call;
 mod change;
+mod copy;
 mod define;
 mod effect;
 mod portal;
@@ -62,6 +63,15 @@ pub(crate) async fn execute(plan: Plan, context: &mut Context, session: &mut Ses
         }
         PlanKind::Insert(plan) => write::insert(*plan, context).await,
         PlanKind::Change(plan) => change::change(*plan, context).await,
+        PlanKind::CopyFrom(plan) => Ok(copy::copy_from(*plan, context)),
+        PlanKind::CopyTo { copied, options } => {
+            let copied = match *copied {
+                PlanKind::Query(plan) => context.stop.or(query::run(plan, context)).await?,
+                PlanKind::Change(plan) => change::change(*plan, context).await?,
+                _ => return Err(Error::internal("a statement that is copied gives no rows")),
+            };
+            copy::copy_to(copied, options)
+        }
         PlanKind::CreateTable(plan) => write::create_table(*plan, context).await,
         PlanKind::CreateView(plan) => define::create_view(*plan, context).await,
         PlanKind::AlterTable(plan) => {
@@ -119,6 +129,8 @@ async fn direct(action: Action, context: &Context, session: &mut Session) -> Res
         | Action::Explain { .. }
         | Action::Insert { .. }
         | Action::Change(_)
+        | Action::CopyFrom(_)
+        | Action::CopyTo { .. }
         | Action::CreateTable { .. }
         | Action::CreateView { .. }
         | Action::AlterTable { .. } => Err(Error::internal("a planned statement came unplanned")),

@@ -19,6 +19,12 @@ use crate::table::{RowOrder, WriteProgress, write_files};
 
 /// Rows for a table that is there.
 pub(super) async fn insert(plan: InsertPlan, context: &Context) -> Result<Outcome> {
+    let rows = insert_rows(plan, context).await?;
+    Ok(Outcome::done(format!("INSERT 0 {rows}")))
+}
+
+/// The same, and how many rows they were.
+pub(super) async fn insert_rows(plan: InsertPlan, context: &Context) -> Result<u64> {
     let InsertPlan { target, input, overwrite } = plan;
     let partitioned = !target.version.metadata.default_partition_spec().is_unpartitioned();
     let operation = match (overwrite, partitioned) {
@@ -43,7 +49,7 @@ pub(super) async fn insert(plan: InsertPlan, context: &Context) -> Result<Outcom
     let rows: u64 = added.iter().map(|file| file.record_count()).sum();
     if added.is_empty() && matches!(operation, Operation::Append) {
         write.forget(context).await;
-        return Ok(Outcome::done("INSERT 0 0"));
+        return Ok(0);
     }
     let (name, branch) = (target.found.qualified(), target.branch.clone());
     let mut transaction = context.begin();
@@ -59,7 +65,7 @@ pub(super) async fn insert(plan: InsertPlan, context: &Context) -> Result<Outcom
         added,
     });
     write.commit(transaction, context).await?;
-    Ok(Outcome::done(format!("INSERT 0 {rows}")))
+    Ok(rows)
 }
 
 /// Empties tables, all in one commit.

@@ -197,7 +197,6 @@ impl<'a> Cursor<'a> {
 
     pub fn unknown_statement(&self) -> Error {
         let known = [
-            "COPY",
             "VACUUM",
             "ANALYZE",
             "LOCK",

@@ -6,6 +6,7 @@ mod allow;
 mod alter;
 mod call;
 mod change;
+mod copy;
 mod cursor;
 mod define;
 mod grant;
@@ -126,6 +127,7 @@ fn statement(cursor: &mut Cursor) -> Result<Statement> {
         "UPDATE" => change::update(cursor, None),
         "MERGE" => change::merge(cursor, None),
         "TRUNCATE" => write::truncate(cursor),
+        "COPY" => copy::copy(cursor),
         "CREATE" => define::create(cursor),
         "DROP" => define::drop(cursor),
         "ALTER" => define::alter(cursor),

@@ -122,7 +122,7 @@ fn trap_t13_clauses_that_nobody_consumes_are_named() {
             "INSERT INTO t VALUES (1) ON CONFLICT DO NOTHING",
             "0A000 @38: ON CONFLICT without key columns is not supported",
         ),
-        ("COPY t TO '/etc/x.csv'", "0A000 @1: COPY is not supported"),
+        ("COPY t TO '/etc/x.csv'", "0A000 @11: COPY with a file of the server is not supported"),
         ("GRANT SELECT (a) ON t TO bob", "0A000 @14: a grant on columns is not supported"),
     ]);
 }
@@ -140,4 +140,38 @@ fn passwords_are_not_printed() {
     let parsed =
         parse("CREATE ROLE bob PASSWORD 'secret-word'").map(|parsed| format!("{:?}", parsed[0].statement));
     assert!(!parsed.unwrap_or_default().contains("secret-word"));
+}
+
+#[test]
+fn copies_are_told_apart() {
+    check(&[
+        ("COPY t FROM STDIN", "CopyFrom"),
+        (
+            "COPY s.\"order\" (a, \"B\") FROM stdin WITH (FORMAT csv, HEADER match, NULL '') WHERE a > 1",
+            "CopyFrom",
+        ),
+        ("COPY t TO STDOUT", "CopyTo"),
+        ("COPY BINARY t TO STDOUT", "CopyTo"),
+        ("COPY t FROM STDIN USING DELIMITERS '|' WITH NULL AS ''", "CopyFrom"),
+        ("COPY t FROM STDIN CSV HEADER QUOTE AS '''' ESCAPE '\\' FORCE NOT NULL a, b", "CopyFrom"),
+        ("COPY (DELETE FROM t RETURNING *) TO STDOUT (FORMAT \"binary\")", "CopyTo"),
+        ("COPY (DELETE FROM t) TO STDOUT", "0A000 @7: COPY query must have a RETURNING clause"),
+        ("COPY (SELECT 1) FROM STDIN", "42601 @17: syntax error at or near \"FROM\""),
+        ("COPY t FROM STDIN (FORMAT csv, FORMAT csv)", "42601 @32: conflicting or redundant options"),
+        ("COPY t FROM STDIN CSV BINARY", "42601 @23: conflicting or redundant options"),
+        ("COPY t FROM STDIN (SOMETHING 1)", "42601 @20: option \"something\" not recognized"),
+        ("COPY t FROM STDIN (FORMAT xml)", "22023: COPY format \"xml\" not recognized"),
+        ("COPY t FROM STDIN (DELIMITER 'ab')", "0A000: COPY delimiter must be a single one-byte character"),
+        ("COPY t FROM STDIN (DELIMITER 'a')", "22023: COPY delimiter cannot be \"a\""),
+        ("COPY t FROM STDIN CSV DELIMITER '\"'", "22023: COPY delimiter and quote must be different"),
+        ("COPY t TO STDOUT (HEADER match)", "0A000: cannot use \"match\" with HEADER in COPY TO"),
+        (
+            "COPY t FROM STDIN (FORMAT csv, FORCE_QUOTE *)",
+            "0A000: COPY force quote only available using COPY TO",
+        ),
+        ("COPY t TO STDOUT WHERE a", "42601 @18: WHERE clause not allowed with COPY TO"),
+        ("COPY t FROM '/x'", "0A000 @13: COPY with a file of the server is not supported"),
+        ("COPY t FROM PROGRAM 'x'", "0A000 @13: COPY with PROGRAM is not supported"),
+        ("COPY t FROM STDIN CSV SOMETHING", "42601 @23: syntax error at or near \"SOMETHING\""),
+    ]);
 }

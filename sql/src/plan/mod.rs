@@ -7,6 +7,7 @@ mod arguments;
 mod assign;
 mod change;
 mod changes;
+mod copy;
 mod define;
 mod errors;
 mod membership;
@@ -33,6 +34,7 @@ use tarn_catalog::{Catalog, LAKE, Reading, RelationId, Transaction};
 pub(crate) use alter::{AlterPlan, sort_fields};
 pub(crate) use arguments::Arguments;
 pub(crate) use change::{ChangeKind, ChangePlan, FRONT, RowAction};
+pub(crate) use copy::{CopyPlan, check_columns};
 pub(crate) use define::{TablePlan, ViewPlan};
 pub(crate) use errors::engine_error;
 pub(crate) use membership::ThreeValuedMembership;
@@ -45,6 +47,7 @@ pub(crate) use seen::{Seen, SeenColumn};
 pub(crate) use write::InsertPlan;
 
 use crate::authorize::Authorized;
+use crate::copy::CopyOptions;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::functions;
@@ -57,6 +60,7 @@ use crate::table::ColumnCache;
 use crate::transaction::{self, Isolation, SharedBlock};
 
 /// What one statement works with.
+#[derive(Clone)]
 pub(crate) struct Context {
     pub engine: Arc<Engine>,
     /// The query engine's state for this statement.
@@ -188,6 +192,11 @@ pub(crate) enum PlanKind {
     },
     Insert(Box<InsertPlan>),
     Change(Box<ChangePlan>),
+    CopyFrom(Box<CopyPlan>),
+    CopyTo {
+        copied: Box<PlanKind>,
+        options: CopyOptions,
+    },
     CreateTable(Box<TablePlan>),
     CreateView(Box<ViewPlan>),
     AlterTable(Box<AlterPlan>),
@@ -231,6 +240,11 @@ async fn plan_action(action: Action, context: &Context, parameters: &[ArrayRef])
             let plan = change::plan_change(*change, context, &types).await?;
             PlanKind::Change(Box::new(plan.bind(parameters)?))
         }
+        Action::CopyFrom(copy) => PlanKind::CopyFrom(Box::new(copy::plan_copy_from(*copy, context)?)),
+        Action::CopyTo { action, options } => {
+            let copied = Box::pin(plan_action(*action, context, parameters)).await?;
+            PlanKind::CopyTo { copied: Box::new(copied), options }
+        }
         Action::CreateTable { namespace, existing, table, query } => {
             let plan = define::plan_table(namespace, existing, *table, query, context).await?;
             PlanKind::CreateTable(Box::new(plan))
@@ -271,6 +285,8 @@ fn explained(planned: PlanKind) -> Result<(Option<String>, LogicalPlan, Option<B
             Ok((Some(header), input, None))
         }
         PlanKind::Explain { .. }
+        | PlanKind::CopyFrom(_)
+        | PlanKind::CopyTo { .. }
         | PlanKind::Declare(..)
         | PlanKind::CreateView(_)
         | PlanKind::AlterTable(_)

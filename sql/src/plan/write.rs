@@ -176,7 +176,7 @@ fn check_count(given: usize, expected: usize, all_columns: bool) -> Result<()> {
 }
 
 /// The table's columns from the source's, the default where there is none.
-fn project(
+pub(super) fn project(
     source: LogicalPlan,
     places: &[usize],
     schema: &SchemaRef,

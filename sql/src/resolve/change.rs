@@ -459,11 +459,11 @@ async fn target_of(target: &ChangeTarget, scope: &Scope) -> Result<(TableTarget,
     Ok((found, quoted(&alias)))
 }
 
-fn quoted(name: &str) -> Ident {
+pub(super) fn quoted(name: &str) -> Ident {
     Ident::with_quote('"', name)
 }
 
-fn factor(reference: &TableReference, alias: &Ident) -> TableFactor {
+pub(super) fn factor(reference: &TableReference, alias: &Ident) -> TableFactor {
     let schema = reference.schema().unwrap_or_default();
     TableFactor::Table {
         name: ObjectName::from(vec![quoted(schema), quoted(reference.table())]),
@@ -489,7 +489,7 @@ fn from_target(alias: &Ident, others: Vec<TableWithJoins>) -> Vec<TableWithJoins
 }
 
 /// `[WITH …] SELECT items FROM from [WHERE selection]`. A list without items is not SQL, so it gets one.
-fn select(
+pub(super) fn select(
     with: Option<With>,
     mut items: Vec<SelectItem>,
     from: Vec<TableWithJoins>,

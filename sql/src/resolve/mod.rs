@@ -4,6 +4,7 @@
 
 mod change;
 mod changes;
+mod copy;
 mod names;
 mod policy;
 mod procedure;
@@ -21,6 +22,7 @@ pub(crate) use change::{
     rows_reference, target_reference,
 };
 pub(crate) use changes::ChangesReading;
+pub(crate) use copy::CopyInto;
 pub(crate) use names::{DATABASE, Found, Scope, nearest};
 pub(crate) use policy::PolicyObject;
 pub(crate) use query::{ResolvedQuery, ResolvedRelation, resolve_query};
@@ -28,6 +30,7 @@ pub(crate) use reading::{At, state_of_suffix};
 pub(crate) use reads::{tables_read, tables_read_by};
 pub(crate) use target::TableTarget;
 
+use crate::copy::CopyOptions;
 use crate::error::{Error, Result};
 use crate::parse::parse_query;
 use crate::procedure::ProcedureCall;
@@ -73,6 +76,12 @@ pub(crate) enum Action {
         overwrite: bool,
     },
     Change(Box<Change>),
+    CopyFrom(Box<CopyInto>),
+    CopyTo {
+        /// What is copied.
+        action: Box<Action>,
+        options: CopyOptions,
+    },
     Truncate(Vec<TableTarget>),
     CreateTable {
         namespace: Namespace,
@@ -218,6 +227,12 @@ async fn action(statement: Statement, scope: &Scope, notices: &mut Vec<String>) 
         Statement::Delete(delete) => Action::Change(Box::new(change::resolve_delete(delete, scope).await?)),
         Statement::Update(update) => Action::Change(Box::new(change::resolve_update(update, scope).await?)),
         Statement::Merge(merge) => Action::Change(Box::new(change::resolve_merge(merge, scope).await?)),
+        Statement::CopyFrom(copy) => Action::CopyFrom(Box::new(copy::resolve_copy_from(copy, scope).await?)),
+        Statement::CopyTo(copy) => {
+            let copied = copy::copied(copy.source, scope)?;
+            let copied = Box::pin(action(copied, scope, notices)).await?;
+            Action::CopyTo { action: Box::new(copied), options: copy.options }
+        }
         Statement::Truncate(names) => {
             let mut targets = Vec::new();
             for name in &names {

@@ -26,7 +26,9 @@ fn collect(action: &Action, tables: &mut Vec<(RelationId, Reading)>) {
         // The rows of its target are the write's own to look after.
         Action::Change(change) => tables.extend(tables_read_by(change)),
         Action::CreateTable { query: Some(query), .. } => of_query(query, tables),
-        Action::Explain { analyze: true, action, .. } => collect(action, tables),
+        Action::Explain { analyze: true, action, .. } | Action::CopyTo { action, .. } => {
+            collect(action, tables);
+        }
         _ => {}
     }
 }

@@ -9,11 +9,11 @@ use arrow::compute::concat;
 use arrow::datatypes::{DataType, FieldRef};
 
 use super::binary::split;
-use super::{Report, Result, bad_binary, bad_text, binary, text, unsupported};
+use super::{Report, Result, bad_binary, binary, text, unsupported};
 
 pub fn decode_text(data_type: &DataType, literal: &str, zone: Tz) -> Result<ArrayRef> {
     let item = item(data_type)?;
-    let values = items_of(literal).ok_or_else(|| bad_literal(data_type, literal))?;
+    let values = items_of(literal).ok_or_else(|| bad_literal(literal))?;
     let mut arrays = Vec::with_capacity(values.len());
     for value in values {
         arrays.push(match value {
@@ -146,11 +146,7 @@ fn plain(text: &str) -> Option<(Option<String>, &str)> {
     Some(((!null).then_some(item), &text[end..]))
 }
 
-fn bad_literal(data_type: &DataType, literal: &str) -> Report {
-    let report = bad_text(data_type, literal);
-    Report {
-        message: report.message.replace("invalid input syntax for type", "malformed array literal for type"),
-        ..report
-    }
-    .with_hint("An array is written {1,2,NULL} or {\"a b\",c}, in one dimension.")
+fn bad_literal(literal: &str) -> Report {
+    Report::new("22P02", format!("malformed array literal: \"{literal}\""))
+        .with_hint("An array is written {1,2,NULL} or {\"a b\",c}, in one dimension.")
 }

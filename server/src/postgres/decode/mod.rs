@@ -1,5 +1,6 @@
 //! Parameters of a client -> Arrow arrays of length 1, from PostgreSQL's text and binary formats. Bad values are errors
-//! with the codes that PostgreSQL gives them; a value is never rounded or cut to make it fit.
+//! with the codes that PostgreSQL gives them; a value is never rounded or cut to make it fit. `../copy/` reads values
+//! that are not in the usual form in the same way.
 //!
 //! Next: `text.rs`, `binary.rs`, and below them `number.rs`, `time.rs`, `list.rs`.
 
@@ -8,6 +9,10 @@ mod list;
 mod number;
 mod text;
 mod time;
+
+pub use binary::decode as binary_value;
+pub use number::numeric_text;
+pub use text::{bytea, decode as text_value, uuid};
 
 use arrow::array::timezone::Tz;
 use arrow::array::{ArrayRef, new_null_array};
@@ -56,7 +61,8 @@ impl Parameter {
 /// The type that clients declare for text whose type they do not know.
 const UNKNOWN_OID: u32 = 705;
 
-fn as_text(value: &[u8]) -> Result<&str> {
+/// Text as it may be: UTF-8 without a zero byte.
+pub fn as_text(value: &[u8]) -> Result<&str> {
     match std::str::from_utf8(value) {
         Ok(text) if !text.contains('\0') => Ok(text),
         _ => Err(Report::new("22021", "invalid byte sequence for encoding \"UTF8\"")),
@@ -67,9 +73,12 @@ fn type_name(data_type: &DataType) -> String {
     tarn_sql::types::sql_name(&Field::new("", data_type.clone(), true))
 }
 
-fn bad_text(data_type: &DataType, text: &str) -> Report {
+pub fn bad_text(data_type: &DataType, text: &str) -> Report {
     let name = match data_type {
         DataType::FixedSizeBinary(16) => "uuid".to_owned(),
+        // As the input functions say it.
+        DataType::Time32(_) | DataType::Time64(_) => "time".to_owned(),
+        DataType::Timestamp(_, None) => "timestamp".to_owned(),
         other => type_name(other),
     };
     Report::new("22P02", format!("invalid input syntax for type {name}: \"{text}\""))

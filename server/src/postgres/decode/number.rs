@@ -61,16 +61,19 @@ fn integer(data_type: &DataType, value: i128) -> Result<ArrayRef> {
 pub fn float_text(data_type: &DataType, text: &str) -> Result<ArrayRef> {
     let trimmed = text.trim();
     let finite_text = trimmed.bytes().any(|byte| byte.is_ascii_digit());
+    let mantissa = trimmed.split(['e', 'E']).next().unwrap_or_default();
+    let nonzero_text = mantissa.bytes().any(|byte| matches!(byte, b'1'..=b'9'));
     // Read at the width that is wanted: through f64, a float4 would be rounded twice.
-    let (array, infinite): (ArrayRef, bool) = if matches!(data_type, DataType::Float32) {
+    let (array, infinite, zero): (ArrayRef, bool, bool) = if matches!(data_type, DataType::Float32) {
         let value = trimmed.parse::<f32>().map_err(|_| bad_text(data_type, text))?;
-        (Arc::new(Float32Array::from(vec![value])), value.is_infinite())
+        (Arc::new(Float32Array::from(vec![value])), value.is_infinite(), value == 0.0)
     } else {
         let value = trimmed.parse::<f64>().map_err(|_| bad_text(data_type, text))?;
-        (Arc::new(Float64Array::from(vec![value])), value.is_infinite())
+        (Arc::new(Float64Array::from(vec![value])), value.is_infinite(), value == 0.0)
     };
-    if infinite && finite_text {
-        return Err(out_of_range(data_type, text));
+    if (infinite && finite_text) || (zero && nonzero_text) {
+        let name = type_name(data_type);
+        return Err(Report::new("22003", format!("\"{text}\" is out of range for type {name}")));
     }
     cast(&array, data_type).map_err(|_| out_of_range(data_type, text))
 }

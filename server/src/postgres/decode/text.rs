@@ -75,7 +75,7 @@ fn boolean(text: &str) -> Result<bool> {
 }
 
 /// `\x` and digits, or the older form where a byte may be a backslash and three octal digits.
-fn bytea(text: &str) -> Option<Vec<u8>> {
+pub fn bytea(text: &str) -> Option<Vec<u8>> {
     if let Some(digits) = text.strip_prefix("\\x") {
         let digits = digits.bytes().filter(|byte| !byte.is_ascii_whitespace()).collect::<Vec<_>>();
         return hex(&digits);
@@ -103,7 +103,7 @@ fn bytea(text: &str) -> Option<Vec<u8>> {
 }
 
 /// 32 digits, with hyphens between groups of four and braces around it allowed (`uuid_in`).
-fn uuid(text: &str) -> Option<Vec<u8>> {
+pub fn uuid(text: &str) -> Option<Vec<u8>> {
     let text = text.trim();
     let inner = match (text.strip_prefix('{'), text.strip_suffix('}')) {
         (Some(_), Some(_)) => &text[1..text.len() - 1],

@@ -15,8 +15,9 @@ const DAY_MICROS: i64 = 86_400_000_000;
 
 pub fn date_text(data_type: &DataType, text: &str) -> Result<ArrayRef> {
     // A time behind the date is dropped, as PostgreSQL does.
-    let (day, _) = split_date(text.trim());
-    let days = date_days(day).ok_or_else(|| bad_moment(data_type, text))?;
+    let (moment, before_christ) = split_era(text.trim());
+    let (day, _) = split_date(moment);
+    let days = date_days(day, before_christ).ok_or_else(|| bad_moment(data_type, text))?;
     date(data_type, days).ok_or_else(|| bad_moment(data_type, text))?
 }
 
@@ -61,9 +62,10 @@ fn narrow(value: i64) -> i32 {
 
 pub fn timestamp_text(data_type: &DataType, text: &str, zone: Tz) -> Result<ArrayRef> {
     let bad = || bad_moment(data_type, text);
-    let (date, rest) = split_date(text.trim());
+    let (moment, before_christ) = split_era(text.trim());
+    let (date, rest) = split_date(moment);
     let (time, offset) = split_zone(rest);
-    let days = date_days(date).ok_or_else(bad)?;
+    let days = date_days(date, before_christ).ok_or_else(bad)?;
     let of_day = if time.is_empty() { 0 } else { day_micros(time).ok_or_else(bad)? };
     let local = days.checked_mul(DAY_MICROS).and_then(|micros| micros.checked_add(of_day)).ok_or_else(bad)?;
     let with_zone = matches!(data_type, DataType::Timestamp(_, Some(_)));
@@ -95,6 +97,14 @@ fn timestamp(data_type: &DataType, micros: i64) -> Option<Result<ArrayRef>> {
     Some(cast(&array, data_type).map_err(|_| unsupported(data_type)))
 }
 
+/// The moment without its era, and whether that is before year 1.
+fn split_era(text: &str) -> (&str, bool) {
+    match text.strip_suffix("BC").or_else(|| text.strip_suffix("bc")) {
+        Some(moment) => (moment.trim_end(), true),
+        None => (text, false),
+    }
+}
+
 /// The date, and what follows it after a space or a `T`.
 fn split_date(text: &str) -> (&str, &str) {
     text.split_once([' ', 'T', 't']).map_or((text, ""), |(date, rest)| (date, rest.trim_start()))
@@ -108,7 +118,7 @@ fn split_zone(text: &str) -> (&str, &str) {
 }
 
 /// Days since 1970-01-01 of `2024-01-31` or `20240131`.
-fn date_days(text: &str) -> Option<i64> {
+fn date_days(text: &str, before_christ: bool) -> Option<i64> {
     let (year, month, day) = match text.split('-').collect::<Vec<_>>()[..] {
         [year, month, day] if year.len() >= 4 => (year, month, day),
         [whole] if whole.len() == 8 => (whole.get(..4)?, whole.get(4..6)?, whole.get(6..)?),
@@ -117,6 +127,8 @@ fn date_days(text: &str) -> Option<i64> {
     let digits =
         |text: &str| text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse::<u32>().ok())?;
     let year = i32::try_from(digits(year)?).ok().filter(|year| *year > 0)?;
+    // The year before year 1 is 1 BC.
+    let year = if before_christ { 1 - year } else { year };
     let date = NaiveDate::from_ymd_opt(year, digits(month)?, digits(day)?)?;
     Some(i64::from(date.to_epoch_days()))
 }
@@ -132,7 +144,8 @@ fn day_micros(text: &str) -> Option<i64> {
     if !fraction.bytes().all(|byte| byte.is_ascii_digit()) {
         return None;
     }
-    let micros = format!("{fraction:0<6}").get(..6)?.parse::<i64>().ok()?;
+    // What is finer than a microsecond is rounded.
+    let micros = (format!("{fraction:0<7}").get(..7)?.parse::<i64>().ok()? + 5) / 10;
     let total = ((hours * 60 + minutes) * 60 + seconds) * 1_000_000 + micros;
     (total <= DAY_MICROS).then_some(total)
 }
@@ -177,6 +190,9 @@ fn to_utc(local: i64, zone: Tz) -> Option<i64> {
 fn bad_moment(data_type: &DataType, text: &str) -> Report {
     let report = bad_text(data_type, text);
     // PostgreSQL tells text that is no date from a date that does not exist.
-    let sqlstate = if text.trim().starts_with(|c: char| c.is_ascii_digit()) { "22008" } else { "22007" };
-    Report { sqlstate, ..report }.with_hint("Use the ISO form, such as 2024-01-31 or 2024-01-31 12:34:56+00.")
+    let report = match text.trim().starts_with(|c: char| c.is_ascii_digit()) {
+        true => Report::new("22008", format!("date/time field value out of range: \"{text}\"")),
+        false => Report { sqlstate: "22007", ..report },
+    };
+    report.with_hint("Use the ISO form, such as 2024-01-31 or 2024-01-31 12:34:56+00.")
 }

@@ -93,15 +93,15 @@ fn decimal(array: &dyn Array) -> Result<Writer<'_>> {
     Ok(match array.data_type() {
         DataType::Decimal32(_, scale) => {
             let scale = *scale;
-            primitive::<Decimal32Type>(array, move |value, out| number::numeric(value, scale, out))
+            primitive::<Decimal32Type>(array, move |value, out| number::numeric128(value.into(), scale, out))
         }
         DataType::Decimal64(_, scale) => {
             let scale = *scale;
-            primitive::<Decimal64Type>(array, move |value, out| number::numeric(value, scale, out))
+            primitive::<Decimal64Type>(array, move |value, out| number::numeric128(value.into(), scale, out))
         }
         DataType::Decimal128(_, scale) => {
             let scale = *scale;
-            primitive::<Decimal128Type>(array, move |value, out| number::numeric(value, scale, out))
+            primitive::<Decimal128Type>(array, move |value, out| number::numeric128(value, scale, out))
         }
         DataType::Decimal256(_, scale) => {
             let scale = *scale;

@@ -114,7 +114,7 @@ pub struct Cell<'a> {
 }
 
 impl<'a> Cell<'a> {
-    fn new(field: &FieldRef, array: &'a dyn Array, format: Format, zone: Tz) -> Result<Cell<'a>> {
+    pub fn new(field: &FieldRef, array: &'a dyn Array, format: Format, zone: Tz) -> Result<Cell<'a>> {
         let write = match format {
             Format::Text => text::writer(field, array, zone)?,
             Format::Binary => binary::writer(field, array, zone)?,
@@ -122,12 +122,17 @@ impl<'a> Cell<'a> {
         Ok(Cell { nulls: array.logical_nulls(), write })
     }
 
-    fn is_null(&self, row: usize) -> bool {
+    pub fn is_null(&self, row: usize) -> bool {
         self.nulls.as_ref().is_some_and(|nulls| nulls.is_null(row))
     }
 
+    /// The value of a row that is not null, and nothing else.
+    pub fn put(&self, row: usize, out: &mut BytesMut) -> Result<()> {
+        (self.write)(row, out)
+    }
+
     /// The value with its length before it, or the mark of a null.
-    fn write(&self, row: usize, out: &mut BytesMut) -> Result<()> {
+    pub fn write(&self, row: usize, out: &mut BytesMut) -> Result<()> {
         if self.is_null(row) {
             out.put_i32(-1);
             return Ok(());
@@ -152,7 +157,7 @@ fn write_row(cells: &[Cell<'_>], row: usize, out: &mut BytesMut) -> Result<()> {
 }
 
 /// Puts the length of what follows `start` into the four bytes there; `without` of them are not counted.
-fn put_length(out: &mut BytesMut, start: usize, without: usize) -> Result<()> {
+pub fn put_length(out: &mut BytesMut, start: usize, without: usize) -> Result<()> {
     let length = out.len() - start - without;
     let length = i32::try_from(length).ok().filter(|_| length <= VALUE_BYTES_MAX);
     let length = length.ok_or_else(|| too_large("a value is longer than 1 GB"))?;

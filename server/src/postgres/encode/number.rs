@@ -93,6 +93,110 @@ fn positional(first: &str, rest: &str, exponent: i32, out: &mut BytesMut) {
     }
 }
 
+/// Two digits for each number below 100.
+const PAIRS: &[u8; 200] = b"00010203040506070809101112131415161718192021222324252627282930313233343536373839\
+    40414243444546474849505152535455565758596061626364656667686970717273747576777879\
+    8081828384858687888990919293949596979899";
+
+/// The two digits of a number below 100.
+pub fn pair(number: usize) -> [u8; 2] {
+    [PAIRS[number * 2], PAIRS[number * 2 + 1]]
+}
+
+/// Puts the digits of `value` at the end of `room`, and gives where they begin.
+fn put_digits(mut value: u64, room: &mut [u8; 20]) -> usize {
+    let mut start = room.len();
+    while value >= 100 {
+        start -= 2;
+        room[start..start + 2].copy_from_slice(&pair((value % 100) as usize));
+        value /= 100;
+    }
+    if value >= 10 {
+        start -= 2;
+        room[start..start + 2].copy_from_slice(&pair(value as usize));
+    } else {
+        start -= 1;
+        room[start] = b'0' + value as u8;
+    }
+    start
+}
+
+/// An integer in text.
+pub fn integer(value: i64, out: &mut BytesMut) -> Result<()> {
+    if value < 0 {
+        out.put_u8(b'-');
+    }
+    unsigned(value.unsigned_abs(), out)
+}
+
+pub fn unsigned(value: u64, out: &mut BytesMut) -> Result<()> {
+    let mut room = [0; 20];
+    let start = put_digits(value, &mut room);
+    out.put_slice(&room[start..]);
+    Ok(())
+}
+
+/// Decimals that fit into 64 bits are written without a detour, if their scale is one of these.
+const SHORT_SCALES: std::ops::RangeInclusive<i8> = 0..=18;
+
+/// The sign of a short decimal, and what stands before and behind its point; `None` for all others.
+fn short(value: i128, scale: i8) -> Option<(bool, u64, u64)> {
+    let places = u32::try_from(scale).ok().filter(|_| SHORT_SCALES.contains(&scale))?;
+    let value = i64::try_from(value).ok()?;
+    let (magnitude, point) = (value.unsigned_abs(), 10u64.pow(places));
+    Some((value < 0, magnitude / point, magnitude % point))
+}
+
+/// A decimal in text.
+pub fn decimal128(value: i128, scale: i8, out: &mut BytesMut) -> Result<()> {
+    let Some((negative, whole, behind)) = short(value, scale) else { return decimal(value, scale, out) };
+    let mut room = [b'0'; 20];
+    if negative {
+        out.put_u8(b'-');
+    }
+    unsigned(whole, out)?;
+    if scale > 0 {
+        out.put_u8(b'.');
+        put_digits(behind, &mut room);
+        out.put_slice(&room[room.len() - usize::from(scale.unsigned_abs())..]);
+    }
+    Ok(())
+}
+
+/// A decimal in binary.
+pub fn numeric128(value: i128, scale: i8, out: &mut BytesMut) -> Result<()> {
+    const GROUP: u64 = 10_000;
+    // More digits behind the point make no whole groups in 64 bits.
+    let parts = short(value, scale).filter(|_| scale <= 16);
+    let Some((negative, mut whole, mut behind)) = parts else {
+        return numeric(value, scale, out);
+    };
+    // Groups are counted from the point: five hold what is before it, five what is behind.
+    let mut groups = [0u16; 10];
+    let places = usize::from(scale.unsigned_abs());
+    behind *= 10u64.pow((places.next_multiple_of(GROUP_DIGITS) - places) as u32);
+    for group in groups[5..5 + places.div_ceil(GROUP_DIGITS)].iter_mut().rev() {
+        *group = (behind % GROUP) as u16;
+        behind /= GROUP;
+    }
+    for group in groups[..5].iter_mut().rev() {
+        *group = (whole % GROUP) as u16;
+        whole /= GROUP;
+    }
+    let first = groups.iter().position(|group| *group != 0);
+    let last = groups.iter().rposition(|group| *group != 0);
+    let (significant, weight) = match first.zip(last) {
+        Some((first, last)) => (&groups[first..=last], 4 - first as i16),
+        None => (&groups[..0], 0),
+    };
+    out.put_i16(signed(significant.len())?);
+    out.put_i16(weight);
+    out.put_u16(if negative { NUMERIC_NEGATIVE } else { 0 });
+    out.put_i16(i16::from(scale));
+    significant.iter().for_each(|group| out.put_u16(*group));
+    Ok(())
+}
+
 /// A decimal's digits, without its sign; the widest has 77.
 struct Digits {
     negative: bool,

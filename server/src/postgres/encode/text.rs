@@ -14,7 +14,7 @@ use tarn_sql::types::{self, oid, pg_type};
 
 use super::time::{self, Separator};
 use super::writer::{self, Writer, binaries, primitive, strings, unexpected};
-use super::{is_json, json, list, number, put};
+use super::{is_json, json, list, number};
 
 /// The writer of a column in text format.
 pub fn writer<'a>(field: &Field, array: &'a dyn Array, zone: Tz) -> Result<Writer<'a>> {
@@ -46,14 +46,14 @@ pub fn scalar<'a>(array: &'a dyn Array, zone: Tz, separator: Separator) -> Resul
                 Ok(())
             })
         }
-        DataType::Int8 => primitive::<Int8Type>(array, integer),
-        DataType::Int16 => primitive::<Int16Type>(array, integer),
-        DataType::Int32 => primitive::<Int32Type>(array, integer),
-        DataType::Int64 => primitive::<Int64Type>(array, integer),
-        DataType::UInt8 => primitive::<UInt8Type>(array, integer),
-        DataType::UInt16 => primitive::<UInt16Type>(array, integer),
-        DataType::UInt32 => primitive::<UInt32Type>(array, integer),
-        DataType::UInt64 => primitive::<UInt64Type>(array, integer),
+        DataType::Int8 => primitive::<Int8Type>(array, |value, out| number::integer(value.into(), out)),
+        DataType::Int16 => primitive::<Int16Type>(array, |value, out| number::integer(value.into(), out)),
+        DataType::Int32 => primitive::<Int32Type>(array, |value, out| number::integer(value.into(), out)),
+        DataType::Int64 => primitive::<Int64Type>(array, number::integer),
+        DataType::UInt8 => primitive::<UInt8Type>(array, |value, out| number::unsigned(value.into(), out)),
+        DataType::UInt16 => primitive::<UInt16Type>(array, |value, out| number::unsigned(value.into(), out)),
+        DataType::UInt32 => primitive::<UInt32Type>(array, |value, out| number::unsigned(value.into(), out)),
+        DataType::UInt64 => primitive::<UInt64Type>(array, number::unsigned),
         DataType::Float16 => {
             primitive::<Float16Type>(array, |value, out| number::float4(value.to_f32(), out))
         }
@@ -71,15 +71,15 @@ fn decimal(array: &dyn Array) -> Result<Writer<'_>> {
     Ok(match array.data_type() {
         DataType::Decimal32(_, scale) => {
             let scale = *scale;
-            primitive::<Decimal32Type>(array, move |value, out| number::decimal(value, scale, out))
+            primitive::<Decimal32Type>(array, move |value, out| number::decimal128(value.into(), scale, out))
         }
         DataType::Decimal64(_, scale) => {
             let scale = *scale;
-            primitive::<Decimal64Type>(array, move |value, out| number::decimal(value, scale, out))
+            primitive::<Decimal64Type>(array, move |value, out| number::decimal128(value.into(), scale, out))
         }
         DataType::Decimal128(_, scale) => {
             let scale = *scale;
-            primitive::<Decimal128Type>(array, move |value, out| number::decimal(value, scale, out))
+            primitive::<Decimal128Type>(array, move |value, out| number::decimal128(value, scale, out))
         }
         DataType::Decimal256(_, scale) => {
             let scale = *scale;
@@ -125,11 +125,6 @@ fn timestamp<T: ArrowTimestampType>(array: &dyn Array, zone: Option<Tz>, separat
 
 fn text(value: &str, out: &mut BytesMut) -> Result<()> {
     out.put_slice(value.as_bytes());
-    Ok(())
-}
-
-fn integer(value: impl std::fmt::Display, out: &mut BytesMut) -> Result<()> {
-    put(out, format_args!("{value}"));
     Ok(())
 }
 

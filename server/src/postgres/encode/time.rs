@@ -12,6 +12,7 @@ use bytes::{BufMut, BytesMut};
 use chrono::{DateTime, Offset, TimeZone};
 use tarn_sql::{Error, Result, SqlState};
 
+use super::number::pair;
 use super::put;
 use super::writer::unexpected;
 
@@ -66,7 +67,14 @@ fn put_date(days: i64, out: &mut BytesMut) -> bool {
     let (year, month, day) = civil(days);
     let before_christ = year <= 0;
     let year = if before_christ { 1 - year } else { year };
-    put(out, format_args!("{year:04}-{month:02}-{day:02}"));
+    match usize::try_from(year) {
+        Ok(year) if year < 10_000 => {
+            let ([a, b], [c, d]) = (pair(year / 100), pair(year % 100));
+            let ([e, f], [g, h]) = (pair(month as usize), pair(day as usize));
+            out.put_slice(&[a, b, c, d, b'-', e, f, b'-', g, h]);
+        }
+        _ => put(out, format_args!("{year:04}-{month:02}-{day:02}")),
+    }
     before_christ
 }
 
@@ -80,7 +88,14 @@ pub fn date(days: i64, out: &mut BytesMut) -> Result<()> {
 /// The time of `micros` since midnight.
 pub fn time(micros: i64, out: &mut BytesMut) -> Result<()> {
     let seconds = micros / SECOND_MICROS;
-    put(out, format_args!("{:02}:{:02}:{:02}", seconds / 3600, seconds / 60 % 60, seconds % 60));
+    let hours = seconds / 3600;
+    if (0..100).contains(&hours) {
+        let [a, b] = pair(hours as usize);
+        let ([c, d], [e, f]) = (pair((seconds / 60 % 60) as usize), pair((seconds % 60) as usize));
+        out.put_slice(&[a, b, b':', c, d, b':', e, f]);
+    } else {
+        put(out, format_args!("{hours:02}:{:02}:{:02}", seconds / 60 % 60, seconds % 60));
+    }
     put_fraction(micros % SECOND_MICROS, out);
     Ok(())
 }

@@ -1,5 +1,5 @@
-//! Fragments that clients send and the engine cannot plan, about kinds of objects that never exist here: policies,
-//! publications, TOAST tables. Each is replaced by a fragment that means the same while there are none.
+//! Fragments that clients send and the engine cannot plan. Most are about kinds of objects that never exist here:
+//! policies, publications, TOAST tables. Each is replaced by a fragment that means the same while there are none.
 
 use std::ops::ControlFlow;
 use std::sync::LazyLock;
@@ -35,6 +35,9 @@ const IDIOMS: &[(&str, &str)] = &[
          from pg_catalog.unnest(tc.reloptions) x), ', ')",
         "pg_catalog.array_to_string(c.reloptions, ', ')",
     ),
+    // ADBC, on connecting: a function is its name here, not its number.
+    ("typreceive != 0", "typreceive <> '-'"),
+    ("typsend != 0", "typsend <> '-'"),
 ];
 
 static PARSED: LazyLock<Vec<(Expr, Expr)>> =
@@ -55,7 +58,7 @@ pub fn may_apply(query: &Query) -> bool {
         fn pre_visit_relation(&mut self, relation: &ObjectName) -> ControlFlow<()> {
             let name = relation.0.last().and_then(|part| part.as_ident());
             match name.is_some_and(|name| {
-                ["pg_policy", "pg_publication", "pg_class"].contains(&name.value.as_str())
+                ["pg_policy", "pg_publication", "pg_class", "pg_type"].contains(&name.value.as_str())
             }) {
                 true => ControlFlow::Break(()),
                 false => ControlFlow::Continue(()),
@@ -67,7 +70,7 @@ pub fn may_apply(query: &Query) -> bool {
 
 /// Replaces an expression that is one of the idioms.
 pub fn rewrite(expr: &mut Expr) {
-    if !matches!(expr, Expr::Case { .. } | Expr::Function(_)) {
+    if !matches!(expr, Expr::Case { .. } | Expr::Function(_) | Expr::BinaryOp { .. }) {
         return;
     }
     if let Some((_, planned)) = PARSED.iter().find(|(sent, _)| sent == expr) {

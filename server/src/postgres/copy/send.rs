@@ -1,0 +1,129 @@
+//! Sends the rows of a `COPY TO`: batches are written by other threads, a few at a time, and sent in their order. Each row
+//! is a CopyData message of its own, as clients expect.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
+use bytes::BytesMut;
+use futures::StreamExt;
+use pgwire::messages::PgWireBackendMessage as Backend;
+use pgwire::messages::copy::{CopyDone, CopyOutResponse};
+use tarn_sql::{CopyFormat, CopyOptions, Rows};
+use tokio::task::JoinHandle;
+
+use super::chunks_ahead;
+use super::write::{CopyWriter, Outgoing};
+use crate::postgres::connection::Connection;
+use crate::postgres::error::Failure;
+use crate::postgres::output::Output;
+
+impl Connection {
+    /// Sends all rows; gives the command tag.
+    pub async fn copy_out(
+        &mut self,
+        schema: SchemaRef,
+        rows: Rows,
+        options: CopyOptions,
+        output: &mut Output,
+    ) -> Result<String, Failure> {
+        let binary = options.format == CopyFormat::Binary;
+        let width = schema.fields().len();
+        let columns = i16::try_from(width);
+        let columns = columns.map_err(|_| Failure::error("54000", "a copy has more than 32767 columns"))?;
+        let response = CopyOutResponse::new(i8::from(binary), columns, vec![i16::from(binary); width]);
+        output.put(&Backend::CopyOutResponse(response))?;
+        let writer = Arc::new(CopyWriter::new(&schema, options, self.zone()));
+        output.put_with(|buffer| writer.begin(buffer))?;
+        let mut outgo = Outgo {
+            writer: Arc::clone(&writer),
+            rows,
+            writing: VecDeque::new(),
+            sent: 0,
+            begun: false,
+            more: true,
+        };
+        outgo.run(output).await?;
+        output.put_with(|buffer| writer.end(!outgo.begun, buffer))?;
+        output.put(&Backend::CopyDone(CopyDone::new()))?;
+        self.door.metrics.rows_sent.increment(outgo.sent);
+        Ok(format!("COPY {}", outgo.sent))
+    }
+}
+
+/// A part of the data, the rows that it was made of, and the row of their batch after the last.
+struct Written {
+    bytes: BytesMut,
+    rows: Outgoing,
+    next: usize,
+}
+
+type Writing = JoinHandle<Result<Written, tarn_sql::Error>>;
+
+/// One `COPY TO` while its rows go out.
+struct Outgo {
+    writer: Arc<CopyWriter>,
+    rows: Rows,
+    /// Batches that are being written, in the order of the rows.
+    writing: VecDeque<Writing>,
+    sent: u64,
+    /// There has been a row.
+    begun: bool,
+    more: bool,
+}
+
+impl Outgo {
+    async fn run(&mut self, output: &mut Output) -> Result<(), Failure> {
+        while self.more || !self.writing.is_empty() {
+            let room = self.more && self.writing.len() < chunks_ahead();
+            tokio::select! {
+                biased;
+                batch = self.rows.next(), if room => match batch {
+                    Some(batch) => self.begin(batch?),
+                    None => self.more = false,
+                },
+                written = front(&mut self.writing) => self.send(written?, output).await?,
+            }
+        }
+        Ok(())
+    }
+
+    fn begin(&mut self, batch: RecordBatch) {
+        if batch.num_rows() > 0 {
+            let first = !std::mem::replace(&mut self.begun, true);
+            let writing = self.write(Outgoing { batch, row: 0, first });
+            self.writing.push_back(writing);
+        }
+    }
+
+    fn write(&self, rows: Outgoing) -> Writing {
+        let writer = Arc::clone(&self.writer);
+        tokio::task::spawn_blocking(move || {
+            let mut bytes = BytesMut::new();
+            let next = writer.write(&rows, &mut bytes)?;
+            Ok(Written { bytes, rows, next })
+        })
+    }
+
+    async fn send(&mut self, written: Written, output: &mut Output) -> Result<(), Failure> {
+        let Written { bytes, rows, next } = written;
+        self.sent += (next - rows.row) as u64;
+        if next < rows.batch.num_rows() {
+            // Wide rows: the rest of the batch comes before all others.
+            let writing = self.write(Outgoing { row: next, first: false, ..rows });
+            self.writing.push_front(writing);
+        }
+        output.send(&bytes).await
+    }
+}
+
+/// What the first batch came to, when it is done; never, if there is none.
+async fn front(writing: &mut VecDeque<Writing>) -> Result<Written, Failure> {
+    let Some(first) = writing.front_mut() else { return std::future::pending().await };
+    let written = first.await;
+    writing.pop_front();
+    let written = written
+        .map_err(|error| Failure::error("XX000", format!("the rows could not be written: {error}")))?;
+    Ok(written?)
+}

@@ -1,0 +1,89 @@
+//! `COPY FROM`: the rows that a client will send become the rows of an `INSERT`, whose plan fills in the columns that do
+//! not come, and of which the condition keeps some.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use arrow::datatypes::{FieldRef, Schema, SchemaRef};
+use datafusion::datasource::{ViewTable, provider_as_source};
+use datafusion::logical_expr::{LogicalPlan, LogicalPlanBuilder};
+use datafusion::sql::planner::PlannerContext;
+use tokio::sync::mpsc;
+
+use super::write::{InsertPlan, places, project};
+use super::{Context, engine_error, query};
+use crate::copy::{CopyColumns, CopyOptions, Incoming, copy_source};
+use crate::error::{Error, Result};
+use crate::resolve::{CopyInto, ResolvedQuery, rows_reference};
+use crate::sqlstate::SqlState;
+use crate::table::{arrow_schema, without_column_ids};
+
+/// Rows that a client will send, and what becomes of them.
+pub(crate) struct CopyPlan {
+    pub insert: InsertPlan,
+    /// The columns that come.
+    pub columns: SchemaRef,
+    pub options: CopyOptions,
+    /// Where the rows go in.
+    pub sender: mpsc::Sender<Incoming>,
+}
+
+pub(super) fn plan_copy_from(copy: CopyInto, context: &Context) -> Result<CopyPlan> {
+    let CopyInto { target, columns, filter, options } = copy;
+    let metadata = Arc::clone(&target.version.metadata);
+    let table = arrow_schema(metadata.current_schema())?;
+    let places = places(&columns, &table, &target.found.relation.name)?;
+    // NULL is refused where the rows are written, as for any other statement.
+    let field = |place: &usize| -> FieldRef { Arc::new(table.field(*place).clone().with_nullable(true)) };
+    let columns = without_column_ids(&Schema::new(places.iter().map(field).collect::<Vec<_>>()));
+    check_known(&options, &table, &target.found.relation.name)?;
+    check_columns(&columns, &options)?;
+    let (sender, source) = copy_source(&columns)?;
+    let scan = LogicalPlanBuilder::scan(rows_reference(), provider_as_source(source), None);
+    let scan = scan.and_then(LogicalPlanBuilder::build).map_err(engine_error)?;
+    let mut input = project(scan, &places, &table, &metadata, &context.state)?;
+    if let Some(filter) = filter {
+        input = filtered(input, &filter, context)?;
+    }
+    let insert = InsertPlan { target, input, overwrite: false };
+    Ok(CopyPlan { insert, columns, options, sender })
+}
+
+fn filtered(rows: LogicalPlan, filter: &ResolvedQuery, context: &Context) -> Result<LogicalPlan> {
+    let rows = provider_as_source(Arc::new(ViewTable::new(rows, None)));
+    let tables = HashMap::from([(rows_reference(), rows)]);
+    Ok(query::plan_with(&filter.query, context, tables, &mut PlannerContext::new())?.logical)
+}
+
+/// The options that name columns.
+fn forced(options: &CopyOptions) -> [(&'static str, &CopyColumns); 3] {
+    [
+        ("FORCE_QUOTE", &options.force_quote),
+        ("FORCE_NOT_NULL", &options.force_not_null),
+        ("FORCE_NULL", &options.force_null),
+    ]
+}
+
+/// Columns that an option names must be the table's.
+fn check_known(options: &CopyOptions, table: &SchemaRef, relation: &str) -> Result<()> {
+    for (_, named) in forced(options) {
+        if let CopyColumns::Named(names) = named
+            && !names.is_empty()
+        {
+            places(names, table, relation)?;
+        }
+    }
+    Ok(())
+}
+
+/// They must be among those that are copied, too.
+pub(crate) fn check_columns(columns: &Schema, options: &CopyOptions) -> Result<()> {
+    for (option, named) in forced(options) {
+        let CopyColumns::Named(names) = named else { continue };
+        if let Some(missing) = names.iter().find(|name| columns.index_of(name).is_err()) {
+            let message = format!("{option} column \"{missing}\" not referenced by COPY");
+            return Err(Error::new(SqlState::INVALID_COLUMN_REFERENCE, message));
+        }
+    }
+    Ok(())
+}
