@@ -354,3 +354,45 @@ fn resident_bytes() -> usize {
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("Linux tells");
     line.trim().trim_end_matches(" kB").parse::<usize>().expect("a number") * 1024
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn messages_between_sessions_are_told_when_they_are_idle() {
+    let running = start().await;
+    let (mut listener, mut sender) = (running.session().await, running.session().await);
+    listener.query("LISTEN news; LISTEN other; UNLISTEN other").await;
+    assert_eq!(listener.until_ready().await, ["C LISTEN", "C LISTEN", "C UNLISTEN", "Z I"]);
+    // Nothing is said before the commit, and what was rolled back never.
+    sender
+        .query(
+            "BEGIN; NOTIFY news, 'one'; NOTIFY news, 'one'; SAVEPOINT s; NOTIFY news, 'gone'; ROLLBACK TO s",
+        )
+        .await;
+    sender.until_ready().await;
+    sender.query("SELECT pg_notify('news', 'two'); NOTIFY other").await;
+    sender.until_ready().await;
+    listener.query("SELECT 1").await;
+    assert_eq!(listener.until_ready().await.len(), 4, "nothing has been committed");
+    sender.query("COMMIT").await;
+    sender.until_ready().await;
+    assert_eq!([listener.next().await, listener.next().await], ["A news=one", "A news=two"]);
+    // In a transaction nothing is told until it ends.
+    listener.query("BEGIN").await;
+    listener.until_ready().await;
+    sender.query("NOTIFY news").await;
+    assert_eq!(sender.until_ready().await, ["C NOTIFY", "Z I"]);
+    listener.query("SELECT 1").await;
+    assert!(!listener.until_ready().await.iter().any(|message| message.starts_with('A')));
+    listener.query("COMMIT").await;
+    assert_eq!(listener.until_ready().await, ["C COMMIT", "A news=", "Z I"]);
+    // Its own as well, before it may go on.
+    listener.query("NOTIFY news, 'mine'").await;
+    assert_eq!(listener.until_ready().await, ["C NOTIFY", "A news=mine", "Z I"]);
+    listener.query("SELECT pg_notify('news', 'x'), 1 / 0").await;
+    assert_eq!(listener.until_ready().await.last().map(String::as_str), Some("Z I"));
+    listener.query("UNLISTEN *").await;
+    listener.until_ready().await;
+    sender.query("NOTIFY news, 'unheard'").await;
+    sender.until_ready().await;
+    listener.query("SELECT 1").await;
+    assert!(!listener.until_ready().await.iter().any(|message| message.starts_with('A')));
+}

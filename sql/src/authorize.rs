@@ -125,6 +125,8 @@ impl Needs<'_> {
             Action::Set(_) | Action::Show(_) | Action::Transaction(_) | Action::Discard(_) => {}
             // A cursor's query was authorized when it was declared.
             Action::Fetch(_) | Action::Close(_) | Action::Deallocate(_) => {}
+            // As in PostgreSQL, channels belong to nobody.
+            Action::Intended(_) => {}
             // The statement itself takes all the steps, when it is prepared and each time that it is executed.
             Action::Prepare(_) | Action::Execute(_) => {}
             Action::Nothing { .. } => {}

@@ -15,6 +15,7 @@ use tarn_catalog::storage::CacheFigures;
 
 use crate::error::{Error, Result};
 use crate::functions;
+use crate::notify::Switchboard;
 use crate::optimize;
 use crate::plan::{CheckedArithmetic, StatementPlanner, ThreeValuedMembership, WholeNotIn};
 use crate::resolve::DATABASE;
@@ -51,6 +52,7 @@ pub struct Engine {
     runtime: Arc<RuntimeEnv>,
     columns: Arc<ColumnCache>,
     base: SessionState,
+    switchboard: Arc<Switchboard>,
     memory_limit_bytes: usize,
     version: String,
     started_at_ms: i64,
@@ -101,6 +103,7 @@ impl Engine {
             runtime,
             columns,
             base,
+            switchboard: Arc::default(),
             memory_limit_bytes: options.memory_limit_bytes,
             version: options.version,
             started_at_ms,
@@ -119,6 +122,10 @@ impl Engine {
     /// Milliseconds since the Unix epoch.
     pub fn started_at_ms(&self) -> i64 {
         self.started_at_ms
+    }
+
+    pub(crate) fn switchboard(&self) -> &Arc<Switchboard> {
+        &self.switchboard
     }
 
     /// The cache of decoded footers, manifests and deletes.

@@ -3,6 +3,7 @@
 //! A statement is parsed, resolved, authorized, planned and executed; `session.rs` takes it through these steps.
 
 mod engine;
+mod notify;
 mod outcome;
 mod portal;
 mod prepared;
@@ -48,6 +49,7 @@ mod sqlstate;
 pub use copy::{CopyColumns, CopyFormat, CopyHeader, CopyIn, CopyOptions};
 pub use engine::{Engine, EngineOptions, Login};
 pub use error::{Error, Result};
+pub use notify::Notification;
 pub use outcome::{Notice, Outcome, Rows, Severity};
 pub use parse::{Parsed, STATEMENT_BYTES_MAX};
 pub use prepared::{Named, Prepared};

@@ -15,6 +15,7 @@ use crate::authorize::authorize;
 use crate::engine::{Engine, Login};
 use crate::error::{Error, Result};
 use crate::execute;
+use crate::notify::{Listener, Notification};
 use crate::outcome::{Notice, Outcome};
 use crate::parse::{Parsed, parse};
 use crate::plan::{self, Context};
@@ -73,6 +74,7 @@ pub struct Session {
     backend_pid: i32,
     pub(crate) cursors: Cursors,
     pub(crate) statements: Statements,
+    pub(crate) listener: Listener,
 }
 
 impl Session {
@@ -91,6 +93,7 @@ impl Session {
         let (notices, canceller) = (Vec::new(), Canceller::default());
         let backend_pid = login.backend_pid;
         let (cursors, statements) = (Cursors::default(), Statements::default());
+        let listener = Listener::new(Arc::clone(engine.switchboard()), backend_pid);
         Ok(Session {
             engine,
             user,
@@ -101,6 +104,7 @@ impl Session {
             backend_pid,
             cursors,
             statements,
+            listener,
         })
     }
 
@@ -167,6 +171,24 @@ impl Session {
     /// Messages beside the results since the last call.
     pub fn take_notices(&mut self) -> Vec<Notice> {
         std::mem::take(&mut self.notices)
+    }
+
+    /// Messages of other sessions, and of its own, that have arrived. Outside a transaction what its statements said is
+    /// sent first; within one nothing is heard.
+    pub fn take_notifications(&mut self) -> Vec<Notification> {
+        if self.open.is_some() {
+            return Vec::new();
+        }
+        self.listener.commit();
+        self.listener.take()
+    }
+
+    /// Waits until [`Session::take_notifications`] has something to give.
+    pub async fn notification_arrived(&self) {
+        match self.open {
+            Some(_) => std::future::pending().await,
+            None => self.listener.arrived().await,
+        }
     }
 
     /// Settings that the client must be told of, as PostgreSQL spells them, since the last call.
@@ -286,7 +308,9 @@ impl Session {
         };
         let principal = self.principal(&reader)?;
         let scope = Scope { reader, principal, search_path: self.settings.search_path() };
-        let mut context = Context::new(Arc::clone(&self.engine), scope, &self.settings, self.backend_pid)?;
+        let outbox = self.listener.outbox.clone();
+        let mut context =
+            Context::new(Arc::clone(&self.engine), scope, &self.settings, self.backend_pid, outbox)?;
         context.block = block;
         Ok(context)
     }

@@ -82,6 +82,13 @@ pub enum Statement {
     Prepare(Prepare),
     Execute(Execute),
     Deallocate(String),
+    Listen(String),
+    /// None for `UNLISTEN *`.
+    Unlisten(Option<String>),
+    Notify {
+        channel: String,
+        payload: String,
+    },
 }
 
 impl Statement {
@@ -96,6 +103,9 @@ impl Statement {
                 | Statement::Close(_)
                 | Statement::Prepare(_)
                 | Statement::Deallocate(_)
+                | Statement::Listen(_)
+                | Statement::Unlisten(_)
+                | Statement::Notify { .. }
         )
     }
 }

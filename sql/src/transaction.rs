@@ -63,6 +63,8 @@ pub(crate) struct Open {
     settings: Settings,
     /// Cursors from this number on were declared in it.
     first_cursor: u64,
+    /// How much had been said before.
+    said: usize,
     /// Values that `SET LOCAL` changed, to be put back at the end.
     local: Vec<(String, Option<String>)>,
     /// Statements so far, other than those about the transaction or the session.
@@ -76,6 +78,7 @@ struct Point {
     block: Savepoint,
     settings: Settings,
     first_cursor: u64,
+    said: usize,
     local: usize,
 }
 
@@ -147,7 +150,7 @@ impl Session {
         let block = self.engine().catalog().begin_block(self.user());
         let base = block.base().clone();
         let settings = self.settings().clone();
-        let first_cursor = self.cursors.next_number();
+        let (first_cursor, said) = (self.cursors.next_number(), self.listener.outbox.said());
         self.open = Some(Open {
             block: Arc::new(Mutex::new(Some(block))),
             origin,
@@ -156,6 +159,7 @@ impl Session {
             savepoints: Vec::new(),
             settings,
             first_cursor,
+            said,
             local: Vec::new(),
             statements: 0,
         });
@@ -206,6 +210,7 @@ impl Session {
         {
             self.settings_mut().restore(open.settings);
             self.cursors.forget_from(open.first_cursor);
+            self.listener.outbox.take_back(open.said);
             return Err(error);
         }
         self.cursors.end_transaction();
@@ -235,6 +240,7 @@ impl Session {
     async fn undo(&mut self, open: Open) {
         self.settings_mut().restore(open.settings);
         self.cursors.forget_from(open.first_cursor);
+        self.listener.outbox.take_back(open.said);
         if let Some(block) = open.block.lock().await.take() {
             self.engine().catalog().roll_back(block).await;
         }
@@ -264,7 +270,7 @@ impl Session {
                     self.undo(open).await;
                 }
             }
-            None => {}
+            None => self.listener.outbox.take_back(0),
         }
     }
 
@@ -310,11 +316,12 @@ impl Session {
 
     pub(crate) async fn savepoint(&mut self, name: String) -> Result<()> {
         let (settings, first_cursor) = (self.settings().clone(), self.cursors.next_number());
+        let said = self.listener.outbox.said();
         let open = self.explicit("SAVEPOINT")?;
         let block = open.block.lock().await.as_ref().map(Block::savepoint);
         let block = block.ok_or_else(|| Error::internal("the transaction has ended already"))?;
         let local = open.local.len();
-        open.savepoints.push(Point { name, block, settings, first_cursor, local });
+        open.savepoints.push(Point { name, block, settings, first_cursor, said, local });
         Ok(())
     }
 
@@ -340,9 +347,10 @@ impl Session {
         }
         open.local.truncate(point.local);
         open.failed = false;
-        let (settings, first_cursor) = (point.settings.clone(), point.first_cursor);
+        let (settings, first_cursor, said) = (point.settings.clone(), point.first_cursor, point.said);
         self.settings_mut().restore(settings);
         self.cursors.forget_from(first_cursor);
+        self.listener.outbox.take_back(said);
         Ok(())
     }
 }

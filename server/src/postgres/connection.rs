@@ -15,7 +15,7 @@ use std::sync::Arc;
 use arrow::array::timezone::Tz;
 use futures::FutureExt;
 use pgwire::messages::PgWireBackendMessage as Backend;
-use pgwire::messages::response::{ReadyForQuery, TransactionStatus as Status};
+use pgwire::messages::response::{NotificationResponse, ReadyForQuery, TransactionStatus as Status};
 use pgwire::messages::startup::{BackendKeyData, ParameterStatus, SecretKey};
 use tarn_sql::{Canceller, Session, TransactionStatus};
 use tokio_util::sync::CancellationToken;
@@ -116,7 +116,7 @@ impl Connection {
         self.greet(output)?;
         self.ready(output).await?;
         loop {
-            let Some(inbound) = self.next(inbox).await? else { return Ok(()) };
+            let Some(inbound) = self.next(inbox, output).await? else { return Ok(()) };
             if gone.is_cancelled() {
                 return Ok(());
             }
@@ -133,19 +133,24 @@ impl Connection {
     }
 
     /// The next message; an idle connection ends here when the server stops.
-    async fn next(&mut self, inbox: &mut Inbox) -> Result<Option<Inbound>, Failure> {
+    async fn next(&mut self, inbox: &mut Inbox, output: &mut Output) -> Result<Option<Inbound>, Failure> {
         if !self.idle {
             return Ok(inbox.next().await);
         }
-        tokio::select! {
-            biased;
-            () = self.door.stopping.cancelled() => {
-                Err(Failure::fatal("57P01", "terminating connection due to administrator command"))
+        loop {
+            tokio::select! {
+                biased;
+                () = self.door.stopping.cancelled() => {
+                    return Err(Failure::fatal("57P01", "terminating connection due to administrator command"));
+                }
+                inbound = inbox.next() => return Ok(inbound),
+                () = self.session.notification_arrived() => {}
+                () = idle_too_long(self.session.idle_limit()) => {
+                    return Err(Failure::fatal("25P03", "terminating connection due to idle-in-transaction timeout"));
+                }
             }
-            inbound = inbox.next() => Ok(inbound),
-            () = idle_too_long(self.session.idle_limit()) => {
-                Err(Failure::fatal("25P03", "terminating connection due to idle-in-transaction timeout"))
-            }
+            self.tell_notifications(output)?;
+            output.flush().await?;
         }
     }
 
@@ -244,6 +249,15 @@ impl Connection {
         Ok(())
     }
 
+    /// Messages of other sessions, which go out between statements.
+    fn tell_notifications(&mut self, output: &mut Output) -> Result<(), Failure> {
+        for told in self.session.take_notifications() {
+            let message = NotificationResponse::new(told.sender, told.channel, told.payload);
+            output.put(&Backend::NotificationResponse(message))?;
+        }
+        Ok(())
+    }
+
     /// Tells the client that it may go on. Outside a transaction no portal lives longer than this.
     async fn ready(&mut self, output: &mut Output) -> Result<(), Failure> {
         let status = match self.session.status() {
@@ -254,6 +268,7 @@ impl Connection {
             TransactionStatus::InTransaction => Status::Transaction,
             TransactionStatus::Failed => Status::Error,
         };
+        self.tell_notifications(output)?;
         output.put(&Backend::ReadyForQuery(ReadyForQuery::new(status)))?;
         self.idle = true;
         output.flush().await

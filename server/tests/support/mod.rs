@@ -224,6 +224,7 @@ fn show(kind: u8, body: &[u8]) -> String {
         ),
         b'E' | b'N' => format!("{} {}", char::from(kind), field(body, b'C')),
         b'R' => format!("R {}", number(&body[..4])),
+        b'A' => format!("A {}", String::from_utf8_lossy(&body[4..body.len() - 1]).replace('\0', "=")),
         b'K' => format!("K {} {}", number(&body[..4]), number(&body[4..8])),
         b'C' | b'S' | b'Z' => format!("{} {}", char::from(kind), text(body)),
         b'G' | b'H' => format!("{} {} {}", char::from(kind), body[0], number(&body[1..3])),

@@ -73,7 +73,7 @@ impl Effect {
                 Effect::Session
             }
             // What is executed has its own effect.
-            Action::Execute(_) => Effect::Session,
+            Action::Execute(_) | Action::Intended(_) => Effect::Session,
             Action::Nothing { tag: _ } => Effect::Reads,
         }
     }

@@ -122,6 +122,7 @@ async fn direct(action: Action, context: &Context, session: &mut Session) -> Res
         Action::Prepare(prepare) => portal::prepare(prepare, session).await,
         Action::Execute(execute) => session.execute_named(execute).await,
         Action::Deallocate(name) => portal::deallocate(&name, session),
+        Action::Intended(intended) => session::intend(intended, session),
         Action::Nothing { tag } => Ok(Outcome::done(tag)),
         // These have plans of their own.
         Action::Query(_)

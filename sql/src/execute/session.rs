@@ -7,6 +7,7 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use arrow::record_batch::RecordBatch;
 
 use crate::error::{Error, Result};
+use crate::notify::Intended;
 use crate::outcome::{Notice, Outcome};
 use crate::session::Session;
 use crate::sqlstate::SqlState;
@@ -131,11 +132,32 @@ fn set_mode(set: &Set, session: &mut Session) -> Result<Outcome> {
     Ok(Outcome::done("SET"))
 }
 
+/// `LISTEN`, `UNLISTEN` and `NOTIFY`: done when the statement's transaction commits.
+pub(super) fn intend(intended: Intended, session: &Session) -> Result<Outcome> {
+    let outbox = &session.listener.outbox;
+    let tag = match intended {
+        Intended::Notify { channel, payload } => {
+            outbox.notify(channel, payload)?;
+            "NOTIFY"
+        }
+        Intended::Listen(_) => {
+            outbox.intend(intended)?;
+            "LISTEN"
+        }
+        Intended::Unlisten(_) => {
+            outbox.intend(intended)?;
+            "UNLISTEN"
+        }
+    };
+    Ok(Outcome::done(tag))
+}
+
 pub(super) fn discard(discard: &Discard, session: &mut Session) -> Outcome {
     match discard {
         Discard::All => {
             session.settings_mut().reset_all();
             session.cursors.close_all();
+            session.listener.unlisten_all();
             session.statements.clear();
             Outcome::done("DISCARD ALL")
         }

@@ -41,6 +41,8 @@ pub enum Run {
     Pure(fn(&[Value]) -> crate::Result<Value>),
     /// Looks at the session or the catalog.
     Asks(fn(&SystemContext, &[Value]) -> crate::Result<Value>),
+    /// Does something each time.
+    Acts(fn(&SystemContext, &[Value]) -> crate::Result<Value>),
 }
 
 /// A function as a table entry.
@@ -76,6 +78,16 @@ impl Definition {
         Definition { name, overloads, returns, strict: true, run: Run::Asks(run) }
     }
 
+    /// A function that does something, so that it is called for each row and never for none.
+    pub const fn acts(
+        name: &'static str,
+        overloads: &'static [&'static [Kind]],
+        returns: Kind,
+        run: fn(&SystemContext, &[Value]) -> crate::Result<Value>,
+    ) -> Definition {
+        Definition { name, overloads, returns, strict: false, run: Run::Acts(run) }
+    }
+
     /// The same, but called with NULL arguments, too.
     pub const fn with_nulls(mut self) -> Definition {
         self.strict = false;
@@ -96,6 +108,7 @@ impl RowFunction {
         let volatility = match definition.run {
             Run::Pure(_) => Volatility::Immutable,
             Run::Asks(_) => Volatility::Stable,
+            Run::Acts(_) => Volatility::Volatile,
         };
         RowFunction { definition, context, signature: Signature::user_defined(volatility) }
     }
@@ -106,8 +119,8 @@ impl RowFunction {
         }
         match (self.definition.run, &self.context) {
             (Run::Pure(run), _) => run(arguments),
-            (Run::Asks(run), Some(context)) => run(context, arguments),
-            (Run::Asks(_), None) => {
+            (Run::Asks(run) | Run::Acts(run), Some(context)) => run(context, arguments),
+            (Run::Asks(_) | Run::Acts(_), None) => {
                 Err(Error::internal(format!("{} was called without a context", self.definition.name)))
             }
         }

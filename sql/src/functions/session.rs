@@ -21,6 +21,7 @@ pub const DEFINITIONS: &[Definition] = &[
     Definition::asks("pg_backend_pid", &[&[]], Int, |context, _| Ok(context.backend_pid.into())),
     Definition::asks("pg_postmaster_start_time", &[&[]], Time, started_at),
     Definition::asks("pg_conf_load_time", &[&[]], Time, started_at),
+    Definition::acts("pg_notify", &[&[Text, Text]], Text, pg_notify),
     Definition::asks("txid_current", &[&[]], Int, |context, _| Ok(context.reader.sequence().0.into())),
 ];
 
@@ -50,6 +51,13 @@ fn existing_path(context: &SystemContext) -> Result<Vec<String>> {
         }
     }
     Ok(path)
+}
+
+/// Nothing comes back: as text, what a function without a result gives is empty.
+fn pg_notify(context: &SystemContext, arguments: &[Value]) -> Result<Value> {
+    let text = |value: &Value| if *value == Value::Null { String::new() } else { text(value).to_owned() };
+    context.outbox.notify(text(&arguments[0]), text(&arguments[1]))?;
+    Ok("".into())
 }
 
 fn current_setting(context: &SystemContext, arguments: &[Value]) -> Result<Value> {

@@ -200,8 +200,6 @@ impl<'a> Cursor<'a> {
             "VACUUM",
             "ANALYZE",
             "LOCK",
-            "LISTEN",
-            "NOTIFY",
             "REFRESH",
             "REINDEX",
             "CLUSTER",

@@ -134,7 +134,24 @@ pub(super) fn describe(cursor: &mut Cursor) -> Result<Statement> {
     Ok(Statement::Describe(cursor.name()?))
 }
 
-/// `DISCARD` and `UNLISTEN`, which drivers send when a connection goes back to its pool.
+/// `LISTEN channel`, `UNLISTEN {channel | *}` and `NOTIFY channel [, 'payload']`.
+pub(super) fn notify(cursor: &mut Cursor) -> Result<Statement> {
+    let word = cursor.word()?;
+    if word == "UNLISTEN" && cursor.eat("*") {
+        return Ok(Statement::Unlisten(None));
+    }
+    let channel = cursor.folded()?;
+    Ok(match word.as_str() {
+        "LISTEN" => Statement::Listen(channel),
+        "UNLISTEN" => Statement::Unlisten(Some(channel)),
+        _ => {
+            let payload = if cursor.eat(",") { cursor.string()? } else { String::new() };
+            Statement::Notify { channel, payload }
+        }
+    })
+}
+
+/// `DISCARD`, which drivers send when a connection goes back to its pool.
 pub(super) fn discard(cursor: &mut Cursor) -> Result<Statement> {
     let position = cursor.position();
     let word = cursor.word()?;
@@ -144,7 +161,6 @@ pub(super) fn discard(cursor: &mut Cursor) -> Result<Statement> {
         ("DISCARD", "TEMPORARY", Discard::Nothing("DISCARD TEMP")),
         ("DISCARD", "SEQUENCES", Discard::Nothing("DISCARD SEQUENCES")),
         ("DISCARD", "ALL", Discard::All),
-        ("UNLISTEN", "*", Discard::Nothing("UNLISTEN")),
     ];
     for (statement, thing, discard) in things {
         if word == statement && cursor.eat(thing) {

@@ -51,6 +51,7 @@ use crate::copy::CopyOptions;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::functions;
+use crate::notify::Outbox;
 use crate::resolve::{Action, DATABASE, Scope};
 use crate::settings::Settings;
 use crate::statement::Declare;
@@ -82,7 +83,13 @@ pub(crate) struct Context {
 }
 
 impl Context {
-    pub fn new(engine: Arc<Engine>, scope: Scope, settings: &Settings, backend_pid: i32) -> Result<Context> {
+    pub fn new(
+        engine: Arc<Engine>,
+        scope: Scope,
+        settings: &Settings,
+        backend_pid: i32,
+        outbox: Outbox,
+    ) -> Result<Context> {
         let system = Arc::new(SystemContext {
             reader: scope.reader.clone(),
             principal: scope.principal.clone(),
@@ -93,6 +100,7 @@ impl Context {
             version: format!("PostgreSQL 15.0 (Tarn {})", engine.version()),
             backend_pid,
             server_started_at_ms: engine.started_at_ms(),
+            outbox,
         });
         let mut state = engine.state();
         state.config_mut().options_mut().execution.time_zone = Some(settings.time_zone());

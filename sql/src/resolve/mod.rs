@@ -32,6 +32,7 @@ pub(crate) use target::TableTarget;
 
 use crate::copy::CopyOptions;
 use crate::error::{Error, Result};
+use crate::notify::Intended;
 use crate::parse::parse_query;
 use crate::procedure::ProcedureCall;
 use crate::sqlstate::SqlState;
@@ -175,6 +176,7 @@ pub(crate) enum Action {
     Prepare(statement::Prepare),
     Execute(statement::Execute),
     Deallocate(String),
+    Intended(Intended),
     /// `IF EXISTS` or `IF NOT EXISTS` left nothing to do.
     Nothing {
         tag: &'static str,
@@ -281,6 +283,9 @@ async fn action(statement: Statement, scope: &Scope, notices: &mut Vec<String>) 
         Statement::Prepare(prepare) => Action::Prepare(prepare),
         Statement::Execute(execute) => Action::Execute(execute),
         Statement::Deallocate(name) => Action::Deallocate(name),
+        Statement::Listen(channel) => Action::Intended(Intended::Listen(channel)),
+        Statement::Unlisten(channel) => Action::Intended(Intended::Unlisten(channel)),
+        Statement::Notify { channel, payload } => Action::Intended(Intended::Notify { channel, payload }),
     })
 }
 

@@ -7,6 +7,8 @@ use std::sync::Arc;
 use tarn_catalog::access::Principal;
 use tarn_catalog::{CatalogId, Reader};
 
+use crate::notify::Outbox;
+
 /// The facts of one statement.
 #[derive(Debug, Clone)]
 pub struct SystemContext {
@@ -26,6 +28,8 @@ pub struct SystemContext {
     pub backend_pid: i32,
     /// Milliseconds since the Unix epoch.
     pub server_started_at_ms: i64,
+    /// What `pg_notify` says goes here.
+    pub outbox: Outbox,
 }
 
 /// One setting as `pg_settings` and `current_setting` show it.

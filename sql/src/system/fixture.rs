@@ -25,6 +25,7 @@ use tarn_catalog::{
 
 use super::exec::SystemTableExec;
 use crate::authorize::authorize;
+use crate::notify::Outbox;
 use crate::parse::parse;
 use crate::plan::{Context, PlanKind, plan};
 use crate::resolve::{Scope, resolve};
@@ -105,7 +106,7 @@ impl Fixture {
         let reader = self.engine.catalog().reader();
         let principal = reader.principal(SUPERUSER)?.expect("the first superuser is there");
         let scope = Scope { reader, principal, search_path: vec!["public".into()] };
-        let context = Context::new(self.engine.clone(), scope, &Settings::default(), 42)?;
+        let context = Context::new(self.engine.clone(), scope, &Settings::default(), 42, Outbox::default())?;
         let statement = parse(sql)?.remove(0).statement;
         let authorized = authorize(resolve(statement, &context.scope).await?, &context.scope)?;
         let PlanKind::Query(query) = plan(authorized, &context, &[]).await?.kind else {

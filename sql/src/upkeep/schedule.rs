@@ -15,6 +15,7 @@ use super::optimize::{self, Options};
 use super::{expire, orphans};
 use crate::engine::Engine;
 use crate::error::{Error, Result};
+use crate::notify::Outbox;
 use crate::plan::Context;
 use crate::resolve::{Found, Scope, TableTarget};
 use crate::settings::Settings;
@@ -164,7 +165,7 @@ fn context(engine: &Arc<Engine>, stop: &CancellationToken) -> Result<Context> {
     let missing = || Error::internal("the first superuser is not there");
     let principal = reader.principal(SUPERUSER)?.ok_or_else(missing)?;
     let scope = Scope { reader, principal, search_path: Vec::new() };
-    let mut context = Context::new(Arc::clone(engine), scope, &Settings::default(), 0)?;
+    let mut context = Context::new(Arc::clone(engine), scope, &Settings::default(), 0, Outbox::default())?;
     context.stop = Stop { token: stop.child_token(), deadline: None };
     Ok(context)
 }
