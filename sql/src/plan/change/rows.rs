@@ -3,7 +3,8 @@
 use arrow::datatypes::{DataType, FieldRef};
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder};
 
-use super::items::{Items, Tables, about_filtered, plan_items, with_item_types};
+use super::items::{Items, Tables, plan_items, with_item_types};
+use super::keys::seek_filtered;
 use super::layout::{ChangeKind, ChangePlan, RowAction, column, finish, front};
 use super::values::Columns;
 use crate::error::{Error, Result};
@@ -18,10 +19,11 @@ pub(super) async fn plan_delete(
 ) -> Result<ChangePlan> {
     let Deed::Delete { query } = &change.deed else { return Err(Error::internal("no DELETE")) };
     let tables = change_tables(query, &change.target, context).await?;
-    let items = plan_items("DELETE", &query.query, change.returning, context, &tables, types)?;
+    let mut items = plan_items("DELETE", &query.query, change.returning, context, &tables, types)?;
+    let columns = Columns::new(&change.target)?;
+    let sought = seek_filtered(&mut items.input, &change, &columns, &context.state);
     let alias = change.alias.value.as_str();
     let front = front(Some(alias), RowAction::Delete.literal());
-    let read = about_filtered(alias, &items.input);
     let (input, returning) = finish(items.input.clone(), front, None, &items)?;
     let kind = ChangeKind::Delete;
     Ok(ChangePlan {
@@ -31,8 +33,8 @@ pub(super) async fn plan_delete(
         reads_target: true,
         writes: false,
         returning,
-        read,
-        keys: None,
+        read: sought.read,
+        keys: sought.keys,
     })
 }
 
@@ -46,7 +48,8 @@ pub(super) async fn plan_update(
     let columns = Columns::new(&change.target)?;
     let places = columns.places(assignments, &change.target)?;
     let types = with_item_types(&query.query, &wanted(assignments, &places, &columns), types);
-    let items = plan_items("UPDATE", &query.query, change.returning, context, &tables, &types)?;
+    let mut items = plan_items("UPDATE", &query.query, change.returning, context, &tables, &types)?;
+    let sought = seek_filtered(&mut items.input, &change, &columns, &context.state);
     let mut values = Vec::with_capacity(places.len());
     for (assigned, place) in assignments.iter().zip(&places) {
         let (list, input) = (&items.values, &items.input);
@@ -54,7 +57,6 @@ pub(super) async fn plan_update(
         values.push((*place, value));
     }
     let alias = change.alias.value.as_str();
-    let read = about_filtered(alias, &items.input);
     let rows = with_new_values(&items, alias, &columns, &values)?;
     let front = front(Some(alias), RowAction::Update.literal());
     let (input, returning) = finish(rows, front, Some((alias, columns.scanned())), &items)?;
@@ -66,8 +68,8 @@ pub(super) async fn plan_update(
         reads_target: true,
         writes: true,
         returning,
-        read,
-        keys: None,
+        read: sought.read,
+        keys: sought.keys,
     })
 }
 

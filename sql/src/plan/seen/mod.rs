@@ -1,6 +1,6 @@
-//! The values that a plan's rows bring for some columns, remembered as the rows come by: a `MERGE` looks for the rows of
-//! its target that have the keys of its source, so no other rows matter to it, and which keys those are is only known
-//! when the source has been read.
+//! The values that a plan's rows bring for some columns, remembered as the rows come by: a `MERGE` and its kin
+//! look for the rows of their target that have the keys of their source, so no other rows matter to them, and which keys
+//! those are is only known when the source has been read.
 //!
 //! ```text
 //! values.rs   what has been seen
