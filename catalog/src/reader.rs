@@ -177,6 +177,19 @@ impl Reader {
         Ok(Arc::new(TableVersion { relation, pointer, metadata }))
     }
 
+    /// Why a table cannot be read that could not be read when it was registered. Of all others it is taken that they
+    /// can, because a listing does not open every table.
+    pub fn unsupported(&self, relation: RelationId) -> Result<Option<String>> {
+        let Some(row) = self.store.get(Space::Pointer, &keys::pointer(relation), self.at)? else {
+            return Ok(None);
+        };
+        let pointer: TablePointer = values::decode(&row.value)?;
+        let Some(reason) = pointer.unsupported else { return Ok(None) };
+        // This version may know what the one that registered it did not.
+        let copy = self.metadata_copy(relation, row.written_at)?;
+        Ok((!copy.is_some_and(|json| parse_metadata(&json).is_ok())).then_some(reason))
+    }
+
     /// The catalog's own copy of a table's metadata. One that is damaged is no copy: the file has the same.
     fn metadata_copy(&self, relation: RelationId, written_at: CommitSequence) -> Result<Option<Vec<u8>>> {
         let copy = self.store.get(Space::Metadata, &keys::metadata(relation, written_at), self.at)?;

@@ -162,7 +162,7 @@ impl Needs<'_> {
 
     fn procedure(&mut self, call: &ProcedureCall) {
         match call.procedure.right {
-            Right::Owner => call.target.iter().for_each(|target| self.owned_relation(&target.found)),
+            Right::Owner => call.found.iter().for_each(|found| self.owned_relation(found)),
             Right::Superuser => self.role(Need::Superuser, &format!("run {}", call.procedure.name)),
         }
         call.filter.iter().for_each(|filter| self.query(filter));

@@ -58,7 +58,7 @@ fn obj_description(context: &SystemContext, arguments: &[Value]) -> Result<Value
     if class.is_none_or(|class| class == "pg_class")
         && let Some(found) = context.relation_by_oid(oid)?
     {
-        return Ok(found.relation.comment.into());
+        return Ok(context.comment(&found.relation)?.into());
     }
     if class.is_none_or(|class| class == "pg_namespace") {
         return Ok(context.schema_comment(oid)?.into());

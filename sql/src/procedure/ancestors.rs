@@ -8,7 +8,7 @@ use arrow::record_batch::RecordBatch;
 use futures::FutureExt;
 
 use super::arguments::{Kind, Parameter};
-use super::registry::{Procedure, ProcedureCall, Right};
+use super::registry::{On, Procedure, ProcedureCall, Right};
 use crate::error::{Error, Result};
 use crate::outcome::Outcome;
 use crate::plan::Context;
@@ -17,7 +17,7 @@ use crate::sqlstate::SqlState;
 pub(super) const PROCEDURES: &[Procedure] = &[Procedure {
     name: "ancestors_of",
     aliases: &[],
-    on_table: true,
+    on: On::Table,
     filter: false,
     parameters: &[Parameter::optional("snapshot_id", Kind::Integer)],
     right: Right::Owner,

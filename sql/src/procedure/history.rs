@@ -14,7 +14,7 @@ use iceberg::{TableRequirement, TableUpdate};
 use tarn_catalog::iceberg::{Operation, references, snapshot_changes, snapshot_files};
 
 use super::arguments::{Kind, Parameter};
-use super::registry::{Procedure, ProcedureCall, Right};
+use super::registry::{On, Procedure, ProcedureCall, Right};
 use crate::error::{Error, Result};
 use crate::execute::{add_files, update_table};
 use crate::outcome::Outcome;
@@ -59,7 +59,7 @@ const fn procedure(
     Procedure {
         name,
         aliases: &[],
-        on_table: true,
+        on: On::Table,
         filter: false,
         parameters,
         right: Right::Owner,

@@ -16,4 +16,4 @@ mod registry;
 
 pub(crate) use arguments::{Arguments, Kind, Parameter, bytes, duration_ms};
 pub(crate) use history::forwarded;
-pub(crate) use registry::{Procedure, ProcedureCall, Right, Run, TABLE_PARAMETER, find};
+pub(crate) use registry::{On, Procedure, ProcedureCall, Right, Run, TABLE_PARAMETER, find};

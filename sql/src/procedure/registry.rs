@@ -11,7 +11,7 @@ use super::{ancestors, history};
 use crate::error::{Error, Result};
 use crate::outcome::Outcome;
 use crate::plan::Context;
-use crate::resolve::{ResolvedQuery, TableTarget, nearest};
+use crate::resolve::{Found, ResolvedQuery, TableTarget, nearest};
 use crate::sqlstate::SqlState;
 use crate::upkeep;
 
@@ -26,8 +26,7 @@ pub(crate) struct Procedure {
     pub name: &'static str,
     /// What other engines call it.
     pub aliases: &'static [&'static str],
-    /// Works on one table: the one that is altered, or with `CALL` the one of the argument `table`.
-    pub on_table: bool,
+    pub on: On,
     /// Takes `WHERE` after the arguments of `EXECUTE`, or with `CALL` the text argument `where`.
     pub filter: bool,
     /// In the order in which they are given by place.
@@ -42,6 +41,15 @@ pub(crate) struct Procedure {
 
 /// Does it; whatever it changes is committed when it is done.
 pub(crate) type Run = for<'a> fn(ProcedureCall, &'a Context) -> BoxFuture<'a, Result<Outcome>>;
+
+/// What a procedure works on: a table is the one that is altered, or with `CALL` the one of the argument `table`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum On {
+    Nothing,
+    /// What the catalog has of a table, whether its metadata can be read or not.
+    Entry,
+    Table,
+}
 
 /// What a role needs to run a procedure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,6 +71,8 @@ pub(crate) struct ProcedureCall {
     pub procedure: &'static Procedure,
     /// There for every procedure on a table.
     pub target: Option<TableTarget>,
+    /// There for every procedure on a table or its entry.
+    pub found: Option<Found>,
     pub arguments: Arguments,
     /// All columns of the rows that `WHERE` lets through, for procedures that take it.
     pub filter: Option<ResolvedQuery>,
@@ -75,6 +85,12 @@ impl ProcedureCall {
     pub fn table(&self) -> Result<&TableTarget> {
         let missing = || Error::internal(format!("{:?} came without its table", self.procedure));
         self.target.as_ref().ok_or_else(missing)
+    }
+
+    /// The relation of a procedure on a table or its entry.
+    pub fn entry(&self) -> Result<&Found> {
+        let missing = || Error::internal(format!("{:?} came without its table", self.procedure));
+        self.found.as_ref().ok_or_else(missing)
     }
 }
 

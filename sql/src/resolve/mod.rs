@@ -412,7 +412,10 @@ fn drop_relations(drop: &statement::Drop, scope: &Scope, notices: &mut Vec<Strin
     let mut found = Vec::new();
     for name in &drop.names {
         match scope.relation_of_kind(drop.word, name) {
-            Ok(relation) => found.push(relation),
+            Ok(relation) => {
+                notices.extend(files_stay(&relation, scope)?);
+                found.push(relation);
+            }
             Err(error) if drop.if_exists && is_missing(&error) => {
                 notices.push(format!("{} \"{name}\" does not exist, skipping", drop.word));
             }
@@ -424,6 +427,17 @@ fn drop_relations(drop: &statement::Drop, scope: &Scope, notices: &mut Vec<Strin
         }
     }
     Ok(Action::Drop(found))
+}
+
+/// What to say of a table that cannot be read when it is dropped: nobody else may know of its files.
+fn files_stay(found: &Found, scope: &Scope) -> Result<Option<String>> {
+    let Some(reason) = scope.reader.unsupported(found.relation.id)? else { return Ok(None) };
+    let files = match scope.reader.pointer(found.relation.id)? {
+        Some(pointer) => format!("all files in {} stay", pointer.location),
+        None => "its files stay".to_owned(),
+    };
+    let name = &found.relation.name;
+    Ok(Some(format!("table \"{name}\" cannot be read ({reason}): it leaves the catalog, and {files}")))
 }
 
 fn is_missing(error: &Error) -> bool {
@@ -451,8 +465,11 @@ fn drop_schema(drop: &statement::DropSchema, scope: &Scope, notices: &mut Vec<St
                 .with_detail(format!("It holds {} relations: {}.", relations.len(), names.join(", ")))
                 .with_hint("Use DROP … CASCADE to drop them too."));
         }
-        contents
-            .extend(relations.into_iter().map(|relation| Found { namespace: namespace.clone(), relation }));
+        for relation in relations {
+            let found = Found { namespace: namespace.clone(), relation };
+            notices.extend(files_stay(&found, scope)?);
+            contents.push(found);
+        }
     }
     Ok(Action::DropSchema { namespaces, contents })
 }

@@ -3,11 +3,11 @@
 
 use super::names::Scope;
 use super::query::resolve_query;
-use super::target::table_target;
+use super::target::{entry_of, table_target};
 use super::{Action, is_missing};
 use crate::error::{Error, Result};
 use crate::parse::{parse_name, parse_query};
-use crate::procedure::{Arguments, Procedure, ProcedureCall, TABLE_PARAMETER, find};
+use crate::procedure::{Arguments, On, Procedure, ProcedureCall, TABLE_PARAMETER, find};
 use crate::sqlstate::SqlState;
 use crate::statement::{Argument, ArgumentValue, Call, Name, TableProcedure};
 
@@ -27,10 +27,11 @@ pub(super) async fn resolve_call(call: Call, scope: &Scope) -> Result<Action> {
     let procedure = find(&name.name)?;
     let mut given = call.arguments;
     let filter = if procedure.filter { take(&mut given, "where", None)? } else { None };
-    let table = if procedure.on_table { take(&mut given, TABLE_PARAMETER, Some(0))? } else { None };
+    let on_table = procedure.on != On::Nothing;
+    let table = if on_table { take(&mut given, TABLE_PARAMETER, Some(0))? } else { None };
     let table = match table {
         Some(text) => Some(parse_name(&text)?),
-        None if procedure.on_table => {
+        None if on_table => {
             let message = format!("{} needs the argument \"{TABLE_PARAMETER}\"", procedure.name);
             return Err(Error::new(SqlState::INVALID_PARAMETER_VALUE, message)
                 .with_hint(format!("Write {TABLE_PARAMETER} => 'schema.table'.")));
@@ -47,7 +48,7 @@ pub(super) async fn resolve_execute(
     notices: &mut Vec<String>,
 ) -> Result<Action> {
     let procedure = find(&execute.procedure)?;
-    if !procedure.on_table {
+    if procedure.on == On::Nothing {
         let message = format!("{} does not work on a table", procedure.name);
         return Err(Error::new(SqlState::UNDEFINED_FUNCTION, message)
             .with_hint(format!("Run it with CALL system.{}(…).", procedure.name)));
@@ -82,8 +83,13 @@ async fn resolve_procedure(
     scope: &Scope,
 ) -> Result<Action> {
     let target = match &table {
-        Some(name) => Some(table_target(name, scope).await?),
-        None => None,
+        Some(name) if procedure.on == On::Table => Some(table_target(name, scope).await?),
+        _ => None,
+    };
+    let found = match (&target, &table) {
+        (Some(target), _) => Some(target.found.clone()),
+        (None, Some(name)) => Some(entry_of(scope.relation(name)?)?),
+        (None, None) => None,
     };
     let arguments = Arguments::check(procedure.name, procedure.parameters, given)?;
     let filter = match (filter, &table) {
@@ -93,7 +99,7 @@ async fn resolve_procedure(
         }
         _ => None,
     };
-    Ok(Action::Procedure(Box::new(ProcedureCall { procedure, target, arguments, filter, tag })))
+    Ok(Action::Procedure(Box::new(ProcedureCall { procedure, target, found, arguments, filter, tag })))
 }
 
 /// Takes a text out of the arguments, by name or by place.

@@ -70,11 +70,15 @@ pub(super) async fn table_target(name: &Name, scope: &Scope) -> Result<TableTarg
 
 /// The main branch of an Iceberg table; other relations cannot be written.
 pub(super) async fn table_of(found: Found, scope: &Scope) -> Result<TableTarget> {
+    let found = entry_of(found)?;
+    let version = scope.reader.table(found.relation.id).await?;
+    Ok(TableTarget { found, version, branch: MAIN_BRANCH.to_owned() })
+}
+
+/// An Iceberg table, whether it can be read or not.
+pub(super) fn entry_of(found: Found) -> Result<Found> {
     match found.relation.kind {
-        RelationKind::Table => {
-            let version = scope.reader.table(found.relation.id).await?;
-            Ok(TableTarget { found, version, branch: MAIN_BRANCH.to_owned() })
-        }
+        RelationKind::Table => Ok(found),
         RelationKind::External(_) | RelationKind::View(_) => {
             let message = format!("{} cannot be written", found.label());
             Err(Error::new(SqlState::WRONG_OBJECT_TYPE, message)

@@ -233,7 +233,7 @@ pub async fn pg_description(scan: &Scan) -> Result<Rows> {
     }
     for described in described(scan, keys).await? {
         let relation = &described.found.relation;
-        push(relation.id.oid(), PG_CLASS, 0, relation.comment.as_deref())?;
+        push(relation.id.oid(), PG_CLASS, 0, scan.context.comment(relation)?.as_deref())?;
         for column in &described.columns {
             push(relation.id.oid(), PG_CLASS, column.position, column.comment.as_deref())?;
         }

@@ -188,7 +188,7 @@ pub fn pg_stat_tables(scan: &Scan) -> Result<Rows> {
     Ok(rows)
 }
 
-pub async fn information_tables(scan: &Scan) -> Result<Rows> {
+pub fn information_tables(scan: &Scan) -> Result<Rows> {
     let mut rows = scan.rows();
     let mut push = |schema: &str, name: &str, view: bool, insertable: bool| {
         rows.push([
@@ -205,10 +205,9 @@ pub async fn information_tables(scan: &Scan) -> Result<Rows> {
     }
     for found in scan.context.relations(&scan.keys, TABLES_KEYS)? {
         let view = matches!(found.relation.kind, RelationKind::View(_));
-        let insertable = match scan.context.reader.pointer(found.relation.id)? {
-            Some(pointer) => scan.context.unsupported(found.relation.id, &pointer).await.is_none(),
-            None => false,
-        };
+        let reader = &scan.context.reader;
+        let insertable =
+            reader.pointer(found.relation.id)?.is_some() && reader.unsupported(found.relation.id)?.is_none();
         push(&found.namespace.name, &found.relation.name, view, insertable)?;
     }
     Ok(rows)

@@ -15,28 +15,20 @@ use crate::error::{Error, Result};
 pub const TABLE_KEYS: RelationKeys =
     RelationKeys { oid: "", name: "table_name", namespace_oid: "", namespace: "schema" };
 
-pub async fn system_tables(scan: &Scan) -> Result<Rows> {
+pub fn system_tables(scan: &Scan) -> Result<Rows> {
     let owners = scan.context.role_names()?;
     let mut rows = scan.rows();
     for found in scan.context.relations(&scan.keys, TABLE_KEYS)? {
-        push_table(scan, &mut rows, &owners, &found).await?;
+        push_table(scan, &mut rows, &owners, &found)?;
     }
     Ok(rows)
 }
 
-async fn push_table(
-    scan: &Scan,
-    rows: &mut Rows,
-    owners: &BTreeMap<RoleId, String>,
-    found: &Found,
-) -> Result<()> {
+fn push_table(scan: &Scan, rows: &mut Rows, owners: &BTreeMap<RoleId, String>, found: &Found) -> Result<()> {
     let relation = &found.relation;
     let pointer = scan.context.reader.pointer(relation.id)?;
     let of_pointer = |read: fn(&TablePointer) -> Value| pointer.as_ref().map_or(Value::Null, read);
-    let problem = match &pointer {
-        Some(pointer) => scan.context.unsupported(relation.id, pointer).await,
-        None => None,
-    };
+    let problem = scan.context.reader.unsupported(relation.id)?;
     let (kind, format, location) = match &relation.kind {
         RelationKind::Table => {
             let location = of_pointer(|pointer| pointer.location.as_str().into());

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use tarn_catalog::object::{Namespace, Relation, Securable, TablePointer};
+use tarn_catalog::object::{Namespace, Relation, Securable};
 use tarn_catalog::{NamespaceId, RelationId, RoleId};
 
 use super::context::SystemContext;
@@ -115,12 +115,14 @@ impl SystemContext {
         Ok(found)
     }
 
-    /// Why a table cannot be read that could not be read when it was registered. Of all others it is taken that they
-    /// can, because a listing does not open every table.
-    pub async fn unsupported(&self, relation: RelationId, pointer: &TablePointer) -> Option<String> {
-        let reason = pointer.unsupported.as_ref()?;
-        // This version may know what the one that registered it did not.
-        self.reader.table(relation).await.is_err().then(|| reason.clone())
+    /// The comment on a relation as clients show it: of a table that cannot be read it says why, for there is no other
+    /// place where PostgreSQL's clients look.
+    pub fn comment(&self, relation: &Relation) -> Result<Option<String>> {
+        let Some(reason) = self.reader.unsupported(relation.id)? else { return Ok(relation.comment.clone()) };
+        Ok(Some(match &relation.comment {
+            Some(comment) => format!("{comment} (unsupported: {reason})"),
+            None => format!("unsupported: {reason}"),
+        }))
     }
 
     /// The names of all roles; every role may see them, as in PostgreSQL.

@@ -5,7 +5,7 @@ use futures::FutureExt;
 use super::check::problem_schema;
 use super::report::report_schema;
 use super::{add_files, analyze, check, deletes, expire, manifests, optimize, orphans, register, vacuum};
-use crate::procedure::{Kind, Parameter, Procedure, Right, Run};
+use crate::procedure::{Kind, On, Parameter, Procedure, Right, Run};
 
 const DRY_RUN: Parameter = Parameter::optional("dry_run", Kind::Boolean);
 
@@ -60,7 +60,7 @@ pub(crate) const PROCEDURES: &[Procedure] = &[
         })
     },
     Procedure {
-        on_table: false,
+        on: On::Nothing,
         right: Right::Superuser,
         ..on_table(
             "register_table",
@@ -82,7 +82,10 @@ pub(crate) const PROCEDURES: &[Procedure] = &[
         &[Parameter::required("location", Kind::Text).or(&["source_table"]), DRY_RUN],
         |call, context| add_files::run(call, context).boxed(),
     ),
-    on_table("unregister_table", &[], &[], |call, context| register::unregister(call, context).boxed()),
+    Procedure {
+        on: On::Entry,
+        ..on_table("unregister_table", &[], &[], |call, context| register::unregister(call, context).boxed())
+    },
 ];
 
 const fn on_table(
@@ -94,7 +97,7 @@ const fn on_table(
     Procedure {
         name,
         aliases,
-        on_table: true,
+        on: On::Table,
         filter: false,
         parameters,
         right: Right::Owner,

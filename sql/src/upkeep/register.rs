@@ -101,12 +101,15 @@ fn check_free(location: &str, uuid: &str, context: &Context) -> Result<()> {
 
 /// `CALL system.unregister_table(table)`: the files stay, all of them.
 pub(super) async fn unregister(call: ProcedureCall, context: &Context) -> Result<Outcome> {
-    let target = call.table()?;
+    let relation = call.entry()?.relation.clone();
+    let pointer = context.scope.reader.pointer(relation.id)?;
     let catalog = context.catalog();
     let mut transaction = catalog.begin_at(context.scope.reader.clone(), context.scope.principal.role);
-    transaction.push(Change::DropRelation(target.found.relation.clone()));
+    transaction.push(Change::DropRelation(relation));
     catalog.commit(transaction).await?;
     let mut report = Report::default();
-    report.path("metadata file", None, target.version.pointer.metadata_location.as_str());
+    if let Some(pointer) = pointer {
+        report.path("metadata file", None, pointer.metadata_location.as_str());
+    }
     report.into_outcome(call.tag)
 }
