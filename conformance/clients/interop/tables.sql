@@ -78,3 +78,17 @@ DELETE FROM shared.evolved WHERE label = 'name 7' OR added = 'nothing';
 UPDATE shared.evolved SET added = 'changed' WHERE id < 5;
 DELETE FROM shared.repartitioned WHERE id % 10 = 0;
 DELETE FROM shared.upgraded WHERE id = 2;
+
+-- Fields inside structs, lists and maps (none of them NULL: PyIceberg reads such a list as an empty one) that came, went, came again under their old name, changed names and became wider.
+CREATE TABLE shared.nested_evolved (id bigint, s struct<x integer, y text, w real>, l array<struct<e integer, f text>>, m map<text, struct<v numeric(9,2), u integer>>);
+INSERT INTO shared.nested_evolved SELECT g, named_struct('x', g::integer, 'y', 'y' || g::text, 'w', (g / 4.0)::real), [named_struct('e', g::integer, 'f', 'f')], map(ARRAY['k' || (g % 3)::text], ARRAY[named_struct('v', (g + 0.5)::numeric(9,2), 'u', 7)]) FROM generate_series(1, 30) AS t(g);
+INSERT INTO shared.nested_evolved SELECT 31, NULL, [named_struct('e', 31, 'f', NULL)], map(ARRAY['k'], ARRAY[named_struct('v', 1.5, 'u', NULL)]);
+ALTER TABLE shared.nested_evolved ADD COLUMN s.z integer FIRST, ADD COLUMN l.element.g text, ADD COLUMN m.value.t text;
+ALTER TABLE shared.nested_evolved ALTER COLUMN s.x TYPE bigint, ALTER COLUMN s.w TYPE double precision, ALTER COLUMN l.element.e TYPE bigint, ALTER COLUMN m.value.v TYPE numeric(20,2);
+INSERT INTO shared.nested_evolved SELECT g, named_struct('x', 7000000000 + g, 'z', g::integer), [named_struct('e', 8000000000 + g, 'g', 'new')], map(ARRAY['k', 'l'], ARRAY[named_struct('v', 123456789012.5, 't', 'one'), named_struct('v', 0.25, 't', 'two')]) FROM generate_series(41, 60) AS t(g);
+ALTER TABLE shared.nested_evolved RENAME COLUMN s.x TO a, RENAME COLUMN s.y TO x, RENAME COLUMN s.a TO y, RENAME COLUMN l.element.f TO eff;
+ALTER TABLE shared.nested_evolved DROP COLUMN s.w, DROP COLUMN l.element.g, DROP COLUMN m.value.u;
+ALTER TABLE shared.nested_evolved ADD COLUMN s.w text, ADD COLUMN l.element.g integer, ADD COLUMN m.value.u integer;
+INSERT INTO shared.nested_evolved SELECT g, named_struct('x', 'later', 'w', 'double-u'), [named_struct('e', 1, 'g', 2)], map(ARRAY['k'], ARRAY[named_struct('u', 3)]) FROM generate_series(71, 80) AS t(g);
+ALTER TABLE shared.nested_evolved ALTER COLUMN s.w AFTER z;
+DELETE FROM shared.nested_evolved WHERE s.y = 7000000041 OR s.w = 'nothing';

@@ -8,9 +8,8 @@ use datafusion::datasource::provider_as_source;
 use datafusion::physical_plan::execute_stream;
 use datafusion::sql::planner::PlannerContext;
 use futures::TryStreamExt;
-use iceberg::spec::{MAIN_BRANCH, SnapshotRetention};
+use iceberg::spec::{MAIN_BRANCH, SnapshotRetention, StructType, Type};
 use tarn_catalog::iceberg::{TableState, references};
-use tarn_catalog::name::quote;
 
 use super::{query, update_table};
 use crate::error::{Error, Result};
@@ -19,24 +18,26 @@ use crate::parse::parse_query;
 use crate::plan::{AlterPlan, Context, engine_error, plan_with};
 use crate::resolve::TableTarget;
 use crate::sqlstate::SqlState;
+use crate::statement::Path;
 use crate::table::IcebergTable;
 
 /// Changes a table.
 pub(super) async fn alter_table(plan: AlterPlan, context: &Context) -> Result<Outcome> {
-    for column in &plan.without_null {
-        context.stop.or(prove_no_null(&plan.target, column, context)).await?;
+    for id in &plan.without_null {
+        context.stop.or(prove_no_null(&plan.target, *id, context)).await?;
     }
     update_table(&plan.target, plan.requirements, plan.updates, context).await?;
     Ok(Outcome::done("ALTER TABLE"))
 }
 
-/// Looks for a NULL in a column, on every branch: a branch is read with the table's newest columns.
-async fn prove_no_null(target: &TableTarget, column: &str, context: &Context) -> Result<()> {
+/// Looks for a NULL in a column, or in a field of a struct that is there, on every branch: a branch is read with the
+/// table's newest columns.
+async fn prove_no_null(target: &TableTarget, id: i32, context: &Context) -> Result<()> {
     let metadata = &target.version.metadata;
-    // A column that this very statement adds has been checked already.
-    if metadata.current_schema().as_struct().field_by_name(column).is_none() {
-        return Ok(());
-    }
+    // A column that this very statement adds has been checked already, and one that it renames has its old name.
+    let Some(path) = path_of(metadata.current_schema().as_struct(), id) else { return Ok(()) };
+    let column = path.join(".");
+    let text = format!("SELECT 1 FROM altered WHERE {} LIMIT 1", null_at(&path));
     let of_branch = |retention: &SnapshotRetention| matches!(retention, SnapshotRetention::Branch { .. });
     let mut branches = references(metadata)?;
     branches.retain(|_, reference| of_branch(&reference.retention));
@@ -46,7 +47,6 @@ async fn prove_no_null(target: &TableTarget, column: &str, context: &Context) ->
         let table = IcebergTable::new(state, Arc::clone(context.catalog().storage()))?;
         let source = provider_as_source(Arc::new(table));
         let tables = HashMap::from([(TableReference::bare("altered"), source)]);
-        let text = format!("SELECT 1 FROM altered WHERE {} IS NULL LIMIT 1", quote(column));
         let planned = plan_with(&*parse_query(&text)?, context, tables, &mut PlannerContext::new())?;
         let physical = query::physical_plan(&planned.logical, context).await?;
         let mut rows = execute_stream(physical, context.state.task_ctx()).map_err(engine_error)?;
@@ -63,4 +63,51 @@ async fn prove_no_null(target: &TableTarget, column: &str, context: &Context) ->
         }
     }
     Ok(())
+}
+
+/// Where a field is, through structs alone.
+fn path_of(fields: &StructType, id: i32) -> Option<Path> {
+    fields.fields().iter().find_map(|field| {
+        if field.id == id {
+            return Some(vec![field.name.clone()]);
+        }
+        let Type::Struct(nested) = field.field_type.as_ref() else { return None };
+        let mut path = path_of(nested, id)?;
+        path.insert(0, field.name.clone());
+        Some(path)
+    })
+}
+
+/// The condition that a field is NULL while everything around it is not.
+fn null_at(path: &Path) -> String {
+    let mut conditions = Vec::with_capacity(path.len());
+    let mut field = String::from("altered");
+    for (depth, step) in path.iter().enumerate() {
+        match depth {
+            0 => field.push_str(&format!(".\"{}\"", step.replace('"', "\"\""))),
+            _ => field.push_str(&format!("['{}']", step.replace('\'', "''"))),
+        }
+        let is = if depth + 1 == path.len() { "IS NULL" } else { "IS NOT NULL" };
+        conditions.push(format!("{field} {is}"));
+    }
+    conditions.join(" AND ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_fields_of_what_is_there_can_be_null() {
+        let check = |path: &[&str], expect: &str| {
+            let path: Path = path.iter().map(|step| (*step).to_owned()).collect();
+            assert_eq!(null_at(&path), expect);
+        };
+        check(&["a"], "altered.\"a\" IS NULL");
+        check(
+            &["A b", "it's", "c"],
+            "altered.\"A b\" IS NOT NULL AND altered.\"A b\"['it''s'] IS NOT NULL \
+             AND altered.\"A b\"['it''s']['c'] IS NULL",
+        );
+    }
 }

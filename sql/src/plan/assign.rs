@@ -1,17 +1,21 @@
 //! What may be put into a column of which type: PostgreSQL's assignment casts. A number fits every numeric type, a
 //! text is read as the column's type, anything can become text; a number is not a date.
 
+use std::sync::Arc;
+
 use arrow::datatypes::{DataType, Field};
 use datafusion::common::{DFSchema, DataFusionError, Result as EngineResult};
 use datafusion::execution::SessionState;
 use datafusion::logical_expr::expr::ScalarFunction;
 use datafusion::logical_expr::{Expr, ExprSchemable};
 
+use super::nested::{has_fields, into_column};
 use crate::error::Error;
 use crate::sqlstate::SqlState;
+use crate::table::WriteDefaults;
 use crate::types;
 
-/// The expression as a value for the column.
+/// The expression as a value for the column. Fields that a struct leaves out get their `defaults`.
 ///
 /// # Errors
 ///
@@ -21,10 +25,15 @@ pub(super) fn assign(
     column: &Field,
     schema: &DFSchema,
     state: &SessionState,
+    defaults: &Arc<WriteDefaults>,
 ) -> EngineResult<Expr> {
     let (_, from) = expression.to_field(schema)?;
     if !assignable(from.data_type(), column.data_type()) {
         return Err(mismatch(&from, column));
+    }
+    let nested = family(from.data_type()) == Family::Nested && has_fields(column.data_type());
+    if nested && from.data_type() != column.data_type() {
+        return Ok(into_column(expression, column, defaults));
     }
     let through = match column.data_type() {
         DataType::FixedSizeBinary(_) if is_text(from.data_type()) && types::is_uuid(column) => "to_uuid",
@@ -98,12 +107,17 @@ fn family(data_type: &DataType) -> Family {
 fn nested_assignable(from: &DataType, to: &DataType) -> bool {
     match (from, to) {
         (DataType::Struct(from), DataType::Struct(to)) => {
-            to.iter().all(|to| match from.find(to.name()) {
-                Some((_, from)) => assignable(from.data_type(), to.data_type()),
-                None => to.is_nullable(),
-            }) && from.iter().all(|from| to.find(from.name()).is_some())
+            from.iter().all(|from| match to.find(from.name()) {
+                Some((_, to)) => assignable(from.data_type(), to.data_type()),
+                None => false,
+            })
         }
-        (DataType::Map(from, _), DataType::Map(to, _)) => assignable(from.data_type(), to.data_type()),
+        (DataType::Map(from, _), DataType::Map(to, _)) => match (from.data_type(), to.data_type()) {
+            (DataType::Struct(from), DataType::Struct(to)) if from.len() == to.len() => {
+                from.iter().zip(to).all(|(from, to)| assignable(from.data_type(), to.data_type()))
+            }
+            _ => false,
+        },
         (from, to) => match (element(from), element(to)) {
             (Some(from), Some(to)) => assignable(from, to),
             _ => false,

@@ -266,6 +266,13 @@ fn spoken_plan_error(first: &str, whole: &str) -> Option<Error> {
         ));
     }
     None
+    if let Some(field) =
+        first.strip_prefix("Field ").and_then(|rest| rest.split(" not found in struct").next())
+        && first.ends_with("not found in struct")
+    {
+        let message = format!("column \"{field}\" not found in a struct");
+        return Some(Error::new(SqlState::UNDEFINED_COLUMN, message));
+    }
 }
 
 /// PostgreSQL's name of one of the engine's types.

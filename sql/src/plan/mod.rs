@@ -15,6 +15,7 @@ mod moment;
 mod names;
 mod normalize;
 mod null_aware;
+mod nested;
 mod overflow;
 mod physical;
 mod query;

@@ -1,17 +1,23 @@
 //! The `VALUES` of an `INSERT`: each cell goes to the type of its column, not to a type that all cells of a column
 //! have in common, so that `VALUES (1.5), ('NaN')` fits a real column.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, FieldRef, Fields};
+use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
 use datafusion::common::{DFSchema, DFSchemaRef};
+use datafusion::execution::SessionState;
+use datafusion::logical_expr::LogicalPlan;
 use datafusion::sql::planner::PlannerContext;
-use datafusion::sql::sqlparser::ast::{Expr, Ident, Query, SetExpr, Value};
+use datafusion::sql::sqlparser::ast::{Expr, Ident, Query, SelectItem, SetExpr, Value};
 
-use super::assign::{mismatch, takes_numbers};
+use super::assign::{assign, mismatch, takes_numbers};
+use super::nested::{has_fields, into_column};
 use super::{engine_error, normalize};
 use crate::error::Result;
-use crate::parse::is_default;
+use crate::parse::{is_default, parse_query};
+use crate::table::WriteDefaults;
 use crate::types;
 
 /// Tells the planner the types of the columns, and gives the query back with every `DEFAULT` written out and the texts
@@ -38,6 +44,78 @@ pub(super) fn prepare_values(
     let schema = DFSchema::from_unqualified_fields(plain, Default::default()).map_err(engine_error)?;
     planner.set_table_schema(Some(DFSchemaRef::new(schema)));
     Ok(query)
+}
+
+/// A cell of a `VALUES` that stands for a struct, list or map of a column with fields.
+pub(super) struct NestedCell {
+    row: usize,
+    place: usize,
+    value: Expr,
+}
+
+/// Takes the cells of columns with fields out of a `VALUES`, and leaves NULL: the planner knows no struct that leaves
+/// fields out.
+pub(super) fn take_nested(query: &mut Query, fields: &[FieldRef]) -> Vec<NestedCell> {
+    let mut cells = Vec::new();
+    let SetExpr::Values(values) = query.body.as_mut() else { return cells };
+    for (row, content) in values.rows.iter_mut().enumerate() {
+        for (place, (cell, field)) in content.content.iter_mut().zip(fields).enumerate() {
+            let plain = matches!(cell, Expr::Value(_)) || is_default(cell);
+            if has_fields(field.data_type()) && !plain {
+                let value = std::mem::replace(cell, Expr::Value(Value::Null.into()));
+                cells.push(NestedCell { row, place, value });
+            }
+        }
+    }
+    cells
+}
+
+/// A list of the cells' values.
+pub(super) fn list_of(cells: &[NestedCell]) -> Result<Query> {
+    let mut query = *parse_query("SELECT 1")?;
+    if let SetExpr::Select(select) = query.body.as_mut() {
+        let named = |(number, cell): (usize, &NestedCell)| SelectItem::ExprWithAlias {
+            expr: cell.value.clone(),
+            alias: Ident::with_quote('"', format!("cell{number}")),
+        };
+        select.projection = cells.iter().enumerate().map(named).collect();
+    }
+    Ok(query)
+}
+
+/// Puts the values, planned as a list, back into the rows they were taken from.
+pub(super) fn put_nested(
+    rows: LogicalPlan,
+    cells: &[NestedCell],
+    planned: &LogicalPlan,
+    fields: &[FieldRef],
+    defaults: &Arc<WriteDefaults>,
+    state: &SessionState,
+) -> datafusion::common::Result<LogicalPlan> {
+    let LogicalPlan::Projection(list) = planned else {
+        return datafusion::common::plan_err!(
+            "VALUES take no aggregates or subqueries in columns of structs"
+        );
+    };
+    let mut values = HashMap::new();
+    for (cell, value) in cells.iter().zip(&list.expr) {
+        let Some(field) = fields.get(cell.place) else { continue };
+        let value = assign(value.clone().unalias(), field, list.input.schema(), state, defaults)?;
+        let shown = into_column(value, &plain(field), &Arc::default());
+        values.insert((cell.row, cell.place), shown);
+    }
+    let put = |plan: LogicalPlan| match plan {
+        LogicalPlan::Values(mut rows) => {
+            for ((row, place), value) in &values {
+                if let Some(cell) = rows.values.get_mut(*row).and_then(|row| row.get_mut(*place)) {
+                    *cell = value.clone();
+                }
+            }
+            Ok(Transformed::yes(LogicalPlan::Values(rows)))
+        }
+        other => Ok(Transformed::no(other)),
+    };
+    rows.transform_down(put).data()
 }
 
 /// The planner would take a number for a count of days, or for a truth value.

@@ -1,6 +1,6 @@
 //! `INSERT`: the source query becomes a plan whose columns are exactly the table's.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use arrow::array::ArrayRef;
@@ -13,7 +13,8 @@ use iceberg::spec::{PrimitiveType, TableMetadata, Type};
 
 use super::assign::assign;
 use super::change::default_literal;
-use super::values::prepare_values;
+use super::nested::write_defaults;
+use super::values::{list_of, prepare_values, put_nested, take_nested};
 use super::{Context, Described, engine_error, query};
 use crate::error::{Error, Result};
 use crate::resolve::{ResolvedQuery, TableTarget, nearest};
@@ -71,9 +72,23 @@ pub(super) async fn plan_rows(
     check_rows(&source.query, fields.len(), columns.is_empty())?;
     let types = with_value_types(&source.query, &fields, types);
     let mut planner = query::planner_context(&types);
-    let text = prepare_values(&source.query, &fields, &defaults(metadata, &places), &mut planner)?;
+    let mut text = source.query.as_ref().clone();
+    let nested = take_nested(&mut text, &fields);
+    let cells = match nested.is_empty() {
+        true => None,
+        false => {
+            let mut planner = query::planner_context(&types);
+            Some(query::plan_with(&list_of(&nested)?, context, HashMap::new(), &mut planner)?.logical)
+        }
+    };
+    let text = prepare_values(&text, &fields, &defaults(metadata, &places), &mut planner)?;
     let tables = query::tables(source, context, &context.scope.principal).await?;
-    let planned = query::plan_with(&text, context, tables, &mut planner)?.logical;
+    let mut planned = query::plan_with(&text, context, tables, &mut planner)?.logical;
+    if let Some(cells) = cells {
+        let defaults = write_defaults(metadata.current_schema())?;
+        let put = put_nested(planned, &nested, &cells, &fields, &defaults, &context.state);
+        planned = put.map_err(engine_error)?;
+    }
     check_count(planned.schema().fields().len(), fields.len(), columns.is_empty())?;
     project(planned, &places, &schema, metadata, &context.state)
 }
@@ -184,6 +199,7 @@ pub(super) fn project(
     state: &SessionState,
 ) -> Result<LogicalPlan> {
     let count = source.schema().fields().len();
+    let defaults = write_defaults(metadata.current_schema())?;
     let mut expressions = Vec::new();
     for (place, field) in schema.fields().iter().enumerate() {
         let from = places.iter().position(|to| *to == place).filter(|from| *from < count);
@@ -191,7 +207,7 @@ pub(super) fn project(
             Some(from) => Expr::Column(Column::from(source.schema().qualified_field(from))),
             None => default_literal(metadata, place)?,
         };
-        let value = assign(expression, field, source.schema(), state).map_err(engine_error)?;
+        let value = assign(expression, field, source.schema(), state, &defaults).map_err(engine_error)?;
         expressions.push(value.alias(field.name()));
     }
     let projected = LogicalPlanBuilder::from(source).project(expressions);

@@ -1,6 +1,7 @@
 //! Brings the rows of a query into the schema of a table: casts every value, nested ones too, and refuses what does
 //! not fit instead of changing it. It must never know a file or a partition. Next: `partition.rs`.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow::array::new_null_array;
@@ -10,13 +11,29 @@ use arrow::array::{
 use arrow::compute::{CastOptions, cast_with_options};
 use arrow::datatypes::{DataType, Field, FieldRef, Fields, SchemaRef};
 use arrow::error::ArrowError;
+use datafusion::common::ScalarValue;
 
+use super::evolve::{id_of, made_up};
 use crate::error::{Error, Result};
+use crate::plan::engine_error;
 use crate::sqlstate::SqlState;
 
 /// A value that does not fit is an error, never NULL.
 const STRICT: CastOptions<'static> =
     CastOptions { safe: false, format_options: arrow::util::display::FormatOptions::new() };
+
+/// What fields get that a value leaves out, by field id; the others get NULL.
+pub(crate) type WriteDefaults = BTreeMap<i32, ScalarValue>;
+
+/// The values of a query as a column of the type takes them. `path` names the column in errors.
+pub(crate) fn conform_column(
+    array: &ArrayRef,
+    target: &DataType,
+    path: &str,
+    defaults: &WriteDefaults,
+) -> Result<ArrayRef> {
+    Target { defaults }.values(array, target, path)
+}
 
 /// The rows of `batch` in the schema of a table; columns are matched by position.
 pub(crate) fn conform(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch> {
@@ -24,22 +41,14 @@ pub(crate) fn conform(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordB
         let (given, wanted) = (batch.num_columns(), schema.fields().len());
         return Err(Error::internal(format!("a write of {given} columns into a table of {wanted}")));
     }
+    let target = Target { defaults: &WriteDefaults::new() };
     let mut columns = Vec::with_capacity(batch.num_columns());
     for (column, field) in batch.columns().iter().zip(schema.fields()) {
-        columns.push(conform_field(column, field, field.name())?);
+        columns.push(target.field(column, field, field.name())?);
     }
     let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
     RecordBatch::try_new_with_options(Arc::clone(schema), columns, &options)
         .map_err(|error| Error::internal(format!("conformed rows do not fit the table: {error}")))
-}
-
-/// The values of `array` as `field` wants them, checked for NULL. `path` names the field in errors.
-fn conform_field(array: &ArrayRef, field: &Field, path: &str) -> Result<ArrayRef> {
-    let conformed = conform_values(array, field.data_type(), path)?;
-    if !field.is_nullable() && conformed.null_count() > 0 {
-        return Err(null_violation(path));
-    }
-    Ok(conformed)
 }
 
 fn null_violation(path: &str) -> Error {
@@ -47,55 +56,105 @@ fn null_violation(path: &str) -> Error {
     Error::new(SqlState::NOT_NULL_VIOLATION, message)
 }
 
-fn conform_values(array: &ArrayRef, target: &DataType, path: &str) -> Result<ArrayRef> {
-    if let DataType::Dictionary(_, values) = array.data_type() {
-        let values = cast(array, values, path)?;
-        return conform_values(&values, target, path);
-    }
-    match (array.data_type(), target) {
-        (DataType::Null, _) => Ok(new_null_array(target, array.len())),
-        (DataType::Struct(_), DataType::Struct(fields)) => conform_struct(array.as_struct(), fields, path),
-        (DataType::List(_), DataType::List(element)) => conform_list(array.as_list::<i32>(), element, path),
-        (
-            DataType::LargeList(element)
-            | DataType::FixedSizeList(element, _)
-            | DataType::ListView(element)
-            | DataType::LargeListView(element),
-            DataType::List(_),
-        ) => conform_values(&cast(array, &DataType::List(Arc::clone(element)), path)?, target, path),
-        (DataType::Map(_, _), DataType::Map(entries, _)) => conform_map(array.as_map(), entries, path),
-        (from, to) if from == to => Ok(Arc::clone(array)),
-        _ => cast(array, target, path),
-    }
+/// What values are brought to.
+struct Target<'a> {
+    defaults: &'a WriteDefaults,
 }
 
-/// Fields are matched by name when every name of the source is one of the target's, otherwise by position, so that
-/// `ROW(1, 'a')` fits a struct of two fields.
-fn conform_struct(source: &StructArray, fields: &Fields, path: &str) -> Result<ArrayRef> {
-    let names = source.column_names();
-    let by_name = names.iter().all(|name| fields.find(name).is_some());
-    if !by_name && names.len() != fields.len() {
-        let message = format!("column \"{path}\" has fields that the value's struct does not match");
-        return Err(Error::new(SqlState::DATATYPE_MISMATCH, message)
-            .with_detail(format!("The value has the fields {}.", names.join(", "))));
-    }
-    let mut children = Vec::with_capacity(fields.len());
-    for (position, field) in fields.iter().enumerate() {
-        let child = if by_name {
-            source.column_by_name(field.name()).cloned()
-        } else {
-            source.columns().get(position).cloned()
-        };
-        let child = child.unwrap_or_else(|| new_null_array(field.data_type(), source.len()));
-        let child_path = format!("{path}.{}", field.name());
-        let conformed = conform_values(&child, field.data_type(), &child_path)?;
-        if !field.is_nullable() && has_unmasked_null(&conformed, source) {
-            return Err(null_violation(&child_path));
+impl Target<'_> {
+    /// The values of `array` as `field` wants them, checked for NULL. `path` names the field in errors.
+    fn field(&self, array: &ArrayRef, field: &Field, path: &str) -> Result<ArrayRef> {
+        let conformed = self.values(array, field.data_type(), path)?;
+        if !field.is_nullable() && conformed.null_count() > 0 {
+            return Err(null_violation(path));
         }
-        children.push(conformed);
+        Ok(conformed)
     }
-    let conformed = StructArray::try_new(fields.clone(), children, source.nulls().cloned());
-    conformed.map(|array| Arc::new(array) as ArrayRef).map_err(|error| mismatch(path, &error))
+
+    fn values(&self, array: &ArrayRef, target: &DataType, path: &str) -> Result<ArrayRef> {
+        if let DataType::Dictionary(_, values) = array.data_type() {
+            let values = cast(array, values, path)?;
+            return self.values(&values, target, path);
+        }
+        match (array.data_type(), target) {
+            (DataType::Null, _) => Ok(new_null_array(target, array.len())),
+            (DataType::Struct(_), DataType::Struct(fields)) => self.structs(array.as_struct(), fields, path),
+            (DataType::List(_), DataType::List(element)) => self.lists(array.as_list::<i32>(), element, path),
+            (
+                DataType::LargeList(element)
+                | DataType::FixedSizeList(element, _)
+                | DataType::ListView(element)
+                | DataType::LargeListView(element),
+                DataType::List(_),
+            ) => self.values(&cast(array, &DataType::List(Arc::clone(element)), path)?, target, path),
+            (DataType::Map(_, _), DataType::Map(entries, _)) => self.maps(array.as_map(), entries, path),
+            (from, to) if from == to => Ok(Arc::clone(array)),
+            _ => cast(array, target, path),
+        }
+    }
+
+    /// Fields are matched by name when every name of the source is one of the target's, otherwise by position, so that
+    /// `ROW(1, 'a')` fits a struct of two fields.
+    fn structs(&self, source: &StructArray, fields: &Fields, path: &str) -> Result<ArrayRef> {
+        let names = source.column_names();
+        let by_name = names.iter().all(|name| fields.find(name).is_some());
+        if !by_name && names.len() != fields.len() {
+            let message = format!("column \"{path}\" has fields that the value's struct does not match");
+            return Err(Error::new(SqlState::DATATYPE_MISMATCH, message)
+                .with_detail(format!("The value has the fields {}.", names.join(", "))));
+        }
+        let mut children = Vec::with_capacity(fields.len());
+        for (position, field) in fields.iter().enumerate() {
+            let child = if by_name {
+                source.column_by_name(field.name()).cloned()
+            } else {
+                source.columns().get(position).cloned()
+            };
+            let child = match child {
+                Some(child) => child,
+                None => self.left_out(field, source)?,
+            };
+            let child_path = format!("{path}.{}", field.name());
+            let conformed = self.values(&child, field.data_type(), &child_path)?;
+            if !field.is_nullable() && has_unmasked_null(&conformed, source) {
+                return Err(null_violation(&child_path));
+            }
+            children.push(conformed);
+        }
+        let conformed = StructArray::try_new(fields.clone(), children, source.nulls().cloned());
+        conformed.map(|array| Arc::new(array) as ArrayRef).map_err(|error| mismatch(path, &error))
+    }
+
+    /// A field that the value does not have.
+    fn left_out(&self, field: &Field, source: &StructArray) -> Result<ArrayRef> {
+        match id_of(field).and_then(|id| self.defaults.get(&id)) {
+            Some(default) => made_up(default, field.data_type(), source).map_err(engine_error),
+            None => Ok(new_null_array(field.data_type(), source.len())),
+        }
+    }
+
+    fn lists(&self, source: &ListArray, element: &FieldRef, path: &str) -> Result<ArrayRef> {
+        let values = self.field(source.values(), element, &format!("{path}.element"))?;
+        let (offsets, nulls) = (source.offsets().clone(), source.nulls().cloned());
+        let conformed = ListArray::try_new(Arc::clone(element), offsets, values, nulls);
+        conformed.map(|array| Arc::new(array) as ArrayRef).map_err(|error| mismatch(path, &error))
+    }
+
+    fn maps(&self, source: &MapArray, entries: &FieldRef, path: &str) -> Result<ArrayRef> {
+        let DataType::Struct(fields) = entries.data_type() else {
+            return Err(Error::internal(format!("map column \"{path}\" has no entries")));
+        };
+        let [key, value] = fields.as_ref() else {
+            return Err(Error::internal(format!("map column \"{path}\" has no key and value")));
+        };
+        let keys = self.field(source.keys(), key, &format!("{path}.key"))?;
+        let values = self.field(source.values(), value, &format!("{path}.value"))?;
+        let conformed = StructArray::try_new(fields.clone(), vec![keys, values], None).and_then(|pairs| {
+            let (offsets, nulls) = (source.offsets().clone(), source.nulls().cloned());
+            MapArray::try_new(Arc::clone(entries), offsets, pairs, nulls, false)
+        });
+        conformed.map(|array| Arc::new(array) as ArrayRef).map_err(|error| mismatch(path, &error))
+    }
 }
 
 /// Whether a field is NULL in a row whose struct is not.
@@ -107,29 +166,6 @@ fn has_unmasked_null(child: &ArrayRef, parent: &StructArray) -> bool {
             parent.iter().zip(child.iter()).any(|(parent, child)| parent && !child)
         }
     }
-}
-
-fn conform_list(source: &ListArray, element: &FieldRef, path: &str) -> Result<ArrayRef> {
-    let values = conform_field(source.values(), element, &format!("{path}.element"))?;
-    let conformed =
-        ListArray::try_new(Arc::clone(element), source.offsets().clone(), values, source.nulls().cloned());
-    conformed.map(|array| Arc::new(array) as ArrayRef).map_err(|error| mismatch(path, &error))
-}
-
-fn conform_map(source: &MapArray, entries: &FieldRef, path: &str) -> Result<ArrayRef> {
-    let DataType::Struct(fields) = entries.data_type() else {
-        return Err(Error::internal(format!("map column \"{path}\" has no entries")));
-    };
-    let [key, value] = fields.as_ref() else {
-        return Err(Error::internal(format!("map column \"{path}\" has no key and value")));
-    };
-    let keys = conform_field(source.keys(), key, &format!("{path}.key"))?;
-    let values = conform_field(source.values(), value, &format!("{path}.value"))?;
-    let conformed = StructArray::try_new(fields.clone(), vec![keys, values], None).and_then(|pairs| {
-        let (offsets, nulls) = (source.offsets().clone(), source.nulls().cloned());
-        MapArray::try_new(Arc::clone(entries), offsets, pairs, nulls, false)
-    });
-    conformed.map(|array| Arc::new(array) as ArrayRef).map_err(|error| mismatch(path, &error))
 }
 
 fn mismatch(path: &str, error: &ArrowError) -> Error {

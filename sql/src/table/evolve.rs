@@ -7,8 +7,11 @@ use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, ListArray, MapArray, RecordBatch, StructArray, new_null_array};
-use arrow::compute::{CastOptions, cast_with_options};
+use arrow::array::{
+    Array, ArrayRef, AsArray, BooleanArray, ListArray, MapArray, RecordBatch, StructArray, new_null_array,
+};
+use arrow::buffer::NullBuffer;
+use arrow::compute::{CastOptions, cast_with_options, nullif};
 use arrow::datatypes::{DataType, Field, FieldRef, Fields, Schema, SchemaRef};
 use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
 use datafusion::common::{DataFusionError, ScalarValue};
@@ -116,7 +119,7 @@ fn of_file(error: Error, file: &Schema) -> DataFusionError {
     DataFusionError::External(Box::new(error))
 }
 
-fn id_of(field: &Field) -> Option<i32> {
+pub(super) fn id_of(field: &Field) -> Option<i32> {
     field.metadata().get(PARQUET_FIELD_ID_META_KEY)?.parse().ok()
 }
 
@@ -268,11 +271,38 @@ fn evolve_struct(
         let id = id_of(field);
         let found = values.fields().iter().position(|found| id.is_some() && id_of(found) == id);
         columns.push(match (found, id.and_then(|id| defaults.get(&id))) {
-            (Some(place), _) => evolve(values.column(place), field.data_type(), defaults)?,
-            (None, Some(default)) => default.cast_to(field.data_type())?.to_array_of_size(values.len())?,
+            (Some(place), _) => evolve(&child(values, place)?, field.data_type(), defaults)?,
+            (None, Some(default)) => made_up(default, field.data_type(), values)?,
             (None, None) => new_null_array(field.data_type(), values.len()),
         });
     }
     let nulls = values.nulls().cloned();
     Ok(StructArray::try_new_with_length(wanted.clone(), columns, nulls, values.len())?)
+}
+
+/// A field of some structs. One that is never NULL has any value where there is no struct.
+fn child(structs: &StructArray, place: usize) -> EngineResult<ArrayRef> {
+    let child = structs.column(place);
+    match structs.nulls().filter(|nulls| nulls.null_count() > 0) {
+        Some(nulls) if child.null_count() == 0 => Ok(nullif(child, &missing(nulls))?),
+        _ => Ok(Arc::clone(child)),
+    }
+}
+
+/// A default for each of some structs, and NULL where there is no struct: who asks for the field alone does not look at
+/// the struct around it.
+pub(super) fn made_up(
+    default: &ScalarValue,
+    wanted: &DataType,
+    structs: &StructArray,
+) -> EngineResult<ArrayRef> {
+    let all = default.cast_to(wanted)?.to_array_of_size(structs.len())?;
+    match structs.nulls().filter(|nulls| nulls.null_count() > 0) {
+        Some(nulls) => Ok(nullif(&all, &missing(nulls))?),
+        None => Ok(all),
+    }
+}
+
+fn missing(nulls: &NullBuffer) -> BooleanArray {
+    BooleanArray::new(!nulls.inner(), None)
 }

@@ -50,6 +50,7 @@ mod whole;
 mod writer;
 
 pub use columns::{ColumnCache, ColumnFigures, YieldingPool};
+pub(crate) use conform::{WriteDefaults, conform_column};
 pub(crate) use evolve::readable;
 pub(crate) use incoming::incoming;
 pub use keys::RowOrder;

@@ -57,11 +57,32 @@ pub(crate) fn without_column_ids(schema: &ArrowSchema) -> SchemaRef {
     Arc::new(ArrowSchema::new(schema.fields().iter().map(plain).collect::<Fields>()))
 }
 
-/// The type in which a scan hands out a column of this type.
+/// The type in which a scan hands out a column of this type. Fields of structs may be NULL, whatever the table says: they
+/// are where the struct is, and who asks for a field by itself does not look at the struct.
 pub(crate) fn viewed(data_type: &DataType) -> DataType {
     match data_type {
         DataType::Utf8 => DataType::Utf8View,
         DataType::Binary => DataType::BinaryView,
+        other => loosened(other),
+    }
+}
+
+fn loosened(data_type: &DataType) -> DataType {
+    let inside =
+        |field: &FieldRef| Arc::new(field.as_ref().clone().with_data_type(loosened(field.data_type())));
+    match data_type {
+        DataType::Struct(fields) => {
+            let loose = |field: &FieldRef| Arc::new(inside(field).as_ref().clone().with_nullable(true));
+            DataType::Struct(fields.iter().map(loose).collect())
+        }
+        DataType::List(element) => DataType::List(inside(element)),
+        DataType::Map(entries, sorted) => match entries.data_type() {
+            DataType::Struct(sides) => {
+                let sides = DataType::Struct(sides.iter().map(inside).collect());
+                DataType::Map(Arc::new(entries.as_ref().clone().with_data_type(sides)), *sorted)
+            }
+            _ => data_type.clone(),
+        },
         other => other.clone(),
     }
 }

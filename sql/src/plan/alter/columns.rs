@@ -119,7 +119,8 @@ pub(super) fn drop_column(evolution: &mut Evolution, path: &Path, if_exists: boo
             return Err(Error::new(SqlState::INVALID_TABLE_DEFINITION, message));
         }
         Ok(fields)
-    })
+    })?;
+    super::properties::drop_column(evolution, &path.join("."))
 }
 
 /// What partitioning, order and identity rest on stays. An older partitioning knows its columns from older schemas.
@@ -185,7 +186,6 @@ pub(super) fn rename(evolution: &mut Evolution, path: &Path, to: &str) -> Result
 pub(super) fn set_type(evolution: &mut Evolution, path: &Path, data_type: &TypeName) -> Result<()> {
     exists(evolution, path)?;
     let full = path.join(".");
-    let is_key = path.last().is_some_and(|last| last == "key");
     evolution.change_field(path, |field| {
         let (from, to) = (field.field_type.as_ref().clone(), data_type);
         let (Type::Primitive(from), TypeName::Primitive(to)) = (&from, to) else {
@@ -195,7 +195,7 @@ pub(super) fn set_type(evolution: &mut Evolution, path: &Path, data_type: &TypeN
         if from == to {
             return Ok(field);
         }
-        if is_key || !widens(from, to) {
+        if !widens(from, to) {
             let message = format!("column \"{full}\" cannot be changed from {from} to {to}");
             return Err(Error::new(SqlState::DATATYPE_MISMATCH, message)
                 .with_detail(
@@ -233,9 +233,11 @@ fn widens(from: &PrimitiveType, to: &PrimitiveType) -> bool {
 }
 
 pub(super) fn set_not_null(evolution: &mut Evolution, path: &Path, not_null: bool) -> Result<()> {
-    exists(evolution, path)?;
-    if not_null && path.len() > 1 {
-        return Err(Error::unsupported("SET NOT NULL of a nested field"));
+    let id = exists(evolution, path)?.id;
+    if not_null && !evolution.in_structs(path) {
+        return Err(Error::unsupported("SET NOT NULL inside a list or map").with_hint(
+            "Only columns and the fields of structs can be shown to hold no NULL in the rows that are there.",
+        ));
     }
     let identifiers: Vec<i32> = evolution.schema.identifier_field_ids().collect();
     let mut changed = false;
@@ -249,7 +251,7 @@ pub(super) fn set_not_null(evolution: &mut Evolution, path: &Path, not_null: boo
         Ok(NestedField { required: not_null, ..field })
     })?;
     if changed && not_null {
-        evolution.without_null.extend(path.first().cloned());
+        evolution.without_null.push(id);
         super::reference::require_all(evolution)?;
     }
     Ok(())

@@ -19,8 +19,8 @@ pub(crate) struct AlterPlan {
     pub target: TableTarget,
     pub requirements: Vec<TableRequirement>,
     pub updates: Vec<TableUpdate>,
-    /// Columns that must be shown to hold no NULL before this is committed.
-    pub without_null: Vec<String>,
+    /// The ids of columns, and of fields of structs, that must be shown to hold no NULL before this is committed.
+    pub without_null: Vec<i32>,
     pub notices: Vec<String>,
 }
 
@@ -52,7 +52,7 @@ pub(super) struct Evolution {
     pub last_column_id: i32,
     pub updates: Vec<TableUpdate>,
     pub requirements: Vec<TableRequirement>,
-    pub without_null: Vec<String>,
+    pub without_null: Vec<i32>,
     pub notices: Vec<String>,
 }
 
@@ -144,6 +144,14 @@ impl Evolution {
         self.requirements.push(TableRequirement::LastAssignedFieldIdMatch {
             last_assigned_field_id: self.metadata.last_column_id(),
         });
+    }
+
+    /// Whether a path goes through structs alone.
+    pub fn in_structs(&self, path: &Path) -> bool {
+        (1..path.len()).all(|length| {
+            let around = self.schema.field_by_name(&path[..length].join("."));
+            around.is_some_and(|field| field.field_type.is_struct())
+        })
     }
 
     pub fn is_v3(&self) -> bool {

@@ -72,23 +72,48 @@ pub(super) fn unset(evolution: &mut Evolution, names: Vec<String>, if_exists: bo
     evolution.push(vec![TableUpdate::RemoveProperties { removals }])
 }
 
-/// What is said about a column stays said about it under its new name.
+/// What is said about a column, and about what is in it, stays said under its new name.
 pub(super) fn rename_column(evolution: &mut Evolution, from: &str, to: &str) -> Result<()> {
-    let properties = evolution.metadata.properties();
-    let moved: Vec<(String, String, String)> = OF_COLUMN
-        .iter()
-        .filter_map(|prefix| {
-            let old = format!("{prefix}{from}");
-            let value = properties.get(&old)?.clone();
-            Some((old, format!("{prefix}{to}"), value))
-        })
-        .collect();
-    if moved.is_empty() {
-        return Ok(());
+    let (removals, updates) =
+        about(evolution, from, to).into_iter().map(|said| (said.old, (said.new, said.value))).unzip();
+    replace(evolution, removals, updates)
+}
+
+/// What is said about a column goes with it: Iceberg's Java library refuses tables that say things of none.
+pub(super) fn drop_column(evolution: &mut Evolution, name: &str) -> Result<()> {
+    let removals = about(evolution, name, name).into_iter().map(|said| said.old).collect();
+    replace(evolution, removals, HashMap::new())
+}
+
+/// A property that is about a column.
+struct Said {
+    old: String,
+    /// Its name when the column has the other name.
+    new: String,
+    value: String,
+}
+
+fn about(evolution: &Evolution, column: &str, other: &str) -> Vec<Said> {
+    let said = |(name, value): (&String, &String)| {
+        let (prefix, of) = OF_COLUMN.iter().find_map(|prefix| Some((prefix, name.strip_prefix(prefix)?)))?;
+        let rest = of.strip_prefix(column).filter(|rest| rest.is_empty() || rest.starts_with('.'))?;
+        Some(Said { old: name.clone(), new: format!("{prefix}{other}{rest}"), value: value.clone() })
+    };
+    evolution.metadata.properties().iter().filter_map(said).collect()
+}
+
+fn replace(evolution: &mut Evolution, removals: Vec<String>, updates: HashMap<String, String>) -> Result<()> {
+    let mut changes = Vec::new();
+    if !removals.is_empty() {
+        changes.push(TableUpdate::RemoveProperties { removals });
     }
-    let removals = moved.iter().map(|(old, _, _)| old.clone()).collect();
-    let updates = moved.into_iter().map(|(_, new, value)| (new, value)).collect();
-    evolution.push(vec![TableUpdate::RemoveProperties { removals }, TableUpdate::SetProperties { updates }])
+    if !updates.is_empty() {
+        changes.push(TableUpdate::SetProperties { updates });
+    }
+    match changes.is_empty() {
+        true => Ok(()),
+        false => evolution.push(changes),
+    }
 }
 
 /// A property's name as Iceberg spells it. Where it ends in a column's name, that keeps its case.

@@ -1,5 +1,5 @@
 //! Changing one field somewhere in a schema, ids and all else untouched. Paths go through structs by field name and
-//! through lists and maps by `element`, `key` and `value`.
+//! through lists and maps by `element` and `value`; a map's `key` never changes.
 
 use std::sync::Arc;
 
@@ -13,6 +13,8 @@ use crate::sqlstate::SqlState;
 enum Lost {
     /// There is nothing of that name.
     Nowhere,
+    /// It is a map's key, or part of one.
+    InKey,
     Because(Box<Error>),
 }
 
@@ -43,10 +45,17 @@ impl Evolution {
                 let field_type = Box::new(Type::Struct(StructType::new(fields)));
                 Ok(NestedField { field_type, ..field })
             }
-            _ => {
-                let message = format!("column \"{}\" is not a struct", field.name);
-                Err(Error::new(SqlState::DATATYPE_MISMATCH, message)
-                    .with_detail(format!("Its type is {}.", field.field_type)))
+            other => {
+                let message = format!("column \"{}\" is not a struct", path.join("."));
+                let error = Error::new(SqlState::DATATYPE_MISMATCH, message)
+                    .with_detail(format!("Its type is {other}."));
+                Err(match other {
+                    Type::List(_) => {
+                        error.with_hint(format!("Its elements are \"{}.element\".", path.join(".")))
+                    }
+                    Type::Map(_) => error.with_hint(format!("Its values are \"{}.value\".", path.join("."))),
+                    _ => error,
+                })
             }
         })
     }
@@ -54,6 +63,12 @@ impl Evolution {
     fn adopt(&mut self, changed: Result<NestedField, Lost>, path: &[String]) -> Result<()> {
         let changed = changed.map_err(|lost| match lost {
             Lost::Nowhere => self.no_column(&path.to_vec()),
+            Lost::InKey => {
+                let message =
+                    format!("\"{}\" is in the key of a map, which cannot be changed", path.join("."));
+                Error::new(SqlState::INVALID_TABLE_DEFINITION, message)
+                    .with_hint("Make another table of it with CREATE TABLE … AS SELECT ….")
+            }
             Lost::Because(error) => *error,
         })?;
         let Type::Struct(fields) = *changed.field_type else {
@@ -91,9 +106,8 @@ fn descend(
             Type::Struct(StructType::new(fields))
         }
         (Type::List(list), "element") => Type::List(ListType::new(deeper(&list.element_field)?)),
-        (Type::Map(map), "key") => {
-            Type::Map(MapType::new(deeper(&map.key_field)?, Arc::clone(&map.value_field)))
-        }
+        // Entries of maps that are there would be found no more (specification, "Schema Evolution").
+        (Type::Map(_), "key") => return Err(Lost::InKey),
         (Type::Map(map), "value") => {
             Type::Map(MapType::new(Arc::clone(&map.key_field), deeper(&map.value_field)?))
         }

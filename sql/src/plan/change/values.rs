@@ -1,5 +1,7 @@
 //! The values that columns get: what a statement says, with the casts of an assignment, or the column's default.
 
+use std::sync::Arc;
+
 use arrow::datatypes::{Schema, SchemaRef};
 use datafusion::common::ScalarValue;
 use datafusion::execution::SessionState;
@@ -10,21 +12,27 @@ use crate::error::{Error, Result};
 use crate::plan::alter::default_scalar;
 use crate::plan::assign::assign;
 use crate::plan::engine_error;
+use crate::plan::nested::write_defaults;
 use crate::plan::write::places;
 use crate::resolve::{Assigned, Place, TableTarget};
 use crate::sqlstate::SqlState;
-use crate::table::{arrow_schema, scan_schema};
+use crate::table::{WriteDefaults, arrow_schema, scan_schema};
 
 /// The columns of a table that is changed, in the types that its values are written and scanned in.
 pub(super) struct Columns {
     pub written: SchemaRef,
     pub scanned: SchemaRef,
+    defaults: Arc<WriteDefaults>,
 }
 
 impl Columns {
     pub fn new(target: &TableTarget) -> Result<Columns> {
         let schema = target.version.metadata.current_schema();
-        Ok(Columns { written: arrow_schema(schema)?, scanned: scan_schema(schema)? })
+        Ok(Columns {
+            written: arrow_schema(schema)?,
+            scanned: scan_schema(schema)?,
+            defaults: write_defaults(schema)?,
+        })
     }
 
     /// The place of each assigned column. Each may be assigned once.
@@ -69,7 +77,8 @@ impl Columns {
         state: &SessionState,
     ) -> Result<Expr> {
         let schema = input.schema();
-        let value = assign(expression, self.written.field(place), schema, state).map_err(engine_error)?;
+        let field = self.written.field(place);
+        let value = assign(expression, field, schema, state, &self.defaults).map_err(engine_error)?;
         value.cast_to(self.scanned.field(place).data_type(), schema).map_err(engine_error)
     }
 

@@ -12,7 +12,7 @@ use iceberg::spec::{ListType, Literal, MapType, StructType};
 use super::*;
 
 /// A version with other columns.
-fn evolved(version: &TableVersion, fields: Vec<NestedField>) -> Arc<TableVersion> {
+pub(super) fn evolved(version: &TableVersion, fields: Vec<NestedField>) -> Arc<TableVersion> {
     let fields = fields.into_iter().map(NestedFieldRef::new);
     let schema = Schema::builder().with_fields(fields).build().expect("schema");
     let builder = version.metadata.as_ref().clone().into_builder(None);
@@ -22,7 +22,7 @@ fn evolved(version: &TableVersion, fields: Vec<NestedField>) -> Arc<TableVersion
 }
 
 /// Values of a model as a column.
-fn column(data_type: &DataType, values: &[Option<i64>]) -> ArrayRef {
+pub(super) fn column(data_type: &DataType, values: &[Option<i64>]) -> ArrayRef {
     match data_type {
         DataType::Utf8 | DataType::Utf8View => {
             let texts = values.iter().map(|value| value.map(|value| format!("v{value}")));
@@ -32,7 +32,7 @@ fn column(data_type: &DataType, values: &[Option<i64>]) -> ArrayRef {
     }
 }
 
-fn dice(env: &SeededEnv, sides: u64) -> u64 {
+pub(super) fn dice(env: &SeededEnv, sides: u64) -> u64 {
     let mut bytes = [0u8; 8];
     env.random(&mut bytes);
     u64::from_le_bytes(bytes) % sides
@@ -235,11 +235,11 @@ async fn evolved_tables_agree_with_a_model() {
     }
 }
 
-fn struct_of(fields: Vec<NestedField>) -> Type {
+pub(super) fn struct_of(fields: Vec<NestedField>) -> Type {
     Type::Struct(StructType::new(fields.into_iter().map(NestedFieldRef::new).collect()))
 }
 
-fn list_of(id: i32, element: Type) -> Type {
+pub(super) fn list_of(id: i32, element: Type) -> Type {
     Type::List(ListType::new(NestedFieldRef::new(NestedField::list_element(id, element, false))))
 }
 

@@ -5,6 +5,7 @@ mod columns;
 mod differential;
 mod equality;
 mod evolution;
+mod nested;
 mod order;
 mod pruning;
 mod round_trip;
