@@ -1,12 +1,13 @@
 //! PostgreSQL's spellings that the planner has under another name: `FETCH FIRST`, `^`, the column list of a recursive
-//! query, and an ordering by an expression of a `SELECT DISTINCT`. It changes how a query is written, never what it means.
+//! query, and an ordering by an expression of a `SELECT DISTINCT`. And where the parser has taken too much: after `IS
+//! DISTINCT FROM` it reads on through AND and OR. It changes how a query is written, never what it means.
 
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
     BinaryOperator, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentList, FunctionArguments,
-    Ident, LimitClause, ObjectName, OrderByKind, Query, Select, SelectItem, SetExpr, Value, VisitMut,
-    VisitorMut,
+    Ident, LimitClause, ObjectName, OrderByKind, Query, Select, SelectItem, SetExpr, UnaryOperator, Value,
+    VisitMut, VisitorMut,
 };
 
 /// Rewrites a query and everything in it.
@@ -32,6 +33,77 @@ impl VisitorMut for Normalizer {
         }
         ControlFlow::Continue(())
     }
+
+    fn pre_visit_expr(&mut self, expression: &mut Expr) -> ControlFlow<()> {
+        if reads_on(expression) {
+            let taken = std::mem::replace(expression, Expr::Identifier(Ident::new("taken")));
+            *expression = by_precedence(flattened(taken));
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+fn is_logic(expression: &Expr) -> bool {
+    matches!(expression, Expr::BinaryOp { op: BinaryOperator::And | BinaryOperator::Or, .. })
+}
+
+/// Whether at the end of the expression, outside of parentheses, a comparison has read on through AND or OR.
+fn reads_on(expression: &Expr) -> bool {
+    match expression {
+        Expr::IsDistinctFrom(_, right) | Expr::IsNotDistinctFrom(_, right) => {
+            is_logic(right) || reads_on(right)
+        }
+        Expr::UnaryOp { op: UnaryOperator::Not, expr } => reads_on(expr),
+        Expr::BinaryOp { right, .. } if is_logic(expression) => reads_on(right),
+        _ => false,
+    }
+}
+
+/// Operands, and what stands between them; as they were written, without what the parser has made of them.
+struct Flat {
+    first: Expr,
+    rest: Vec<(BinaryOperator, Expr)>,
+}
+
+fn flattened(expression: Expr) -> Flat {
+    let alone = |first: Expr| Flat { first, rest: Vec::new() };
+    match expression {
+        Expr::IsDistinctFrom(left, right) => {
+            let Flat { first, rest } = flattened(*right);
+            Flat { first: Expr::IsDistinctFrom(left, Box::new(first)), rest }
+        }
+        Expr::IsNotDistinctFrom(left, right) => {
+            let Flat { first, rest } = flattened(*right);
+            Flat { first: Expr::IsNotDistinctFrom(left, Box::new(first)), rest }
+        }
+        Expr::UnaryOp { op: UnaryOperator::Not, expr } if reads_on(&expr) => {
+            let Flat { first, rest } = flattened(*expr);
+            Flat { first: Expr::UnaryOp { op: UnaryOperator::Not, expr: Box::new(first) }, rest }
+        }
+        Expr::BinaryOp { left, op: op @ (BinaryOperator::And | BinaryOperator::Or), right } => {
+            let Flat { first, mut rest } = flattened(*left);
+            let right = flattened(*right);
+            rest.push((op, right.first));
+            rest.extend(right.rest);
+            Flat { first, rest }
+        }
+        other => alone(other),
+    }
+}
+
+/// AND binds its operands before OR does.
+fn by_precedence(flat: Flat) -> Expr {
+    let join = |left, op, right| Expr::BinaryOp { left: Box::new(left), op, right: Box::new(right) };
+    let mut terms = vec![flat.first];
+    for (op, operand) in flat.rest {
+        match (op, terms.pop()) {
+            (BinaryOperator::And, Some(before)) => terms.push(join(before, BinaryOperator::And, operand)),
+            (_, Some(before)) => terms.extend([before, operand]),
+            (_, None) => terms.push(operand),
+        }
+    }
+    let whole = terms.into_iter().reduce(|left, right| join(left, BinaryOperator::Or, right));
+    whole.unwrap_or_else(|| Expr::Value(Value::Null.into()))
 }
 
 /// `FETCH FIRST n ROWS ONLY` is `LIMIT n`.
