@@ -21,6 +21,7 @@ use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, Pla
 use datafusion::physical_planner::{ExtensionPlanner, PhysicalPlanner};
 
 use super::estimate::estimate;
+use super::semi::WholeSemiJoins;
 
 /// The engine's rule for which the estimates are meant.
 const READER: &str = "join_selection";
@@ -107,7 +108,9 @@ impl ExtensionPlanner for KnownPlanner {
 pub(crate) fn physical_rules() -> Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> {
     let mut rules = PhysicalOptimizer::new().rules;
     let reader = rules.iter().position(|rule| rule.name() == READER);
-    rules.insert(reader.map_or(0, |reader| reader + 1), Arc::new(ForgetRows));
+    let next = reader.map_or(0, |reader| reader + 1);
+    rules.insert(next, Arc::new(ForgetRows));
+    rules.insert(next + 1, Arc::new(WholeSemiJoins));
     rules
 }
 

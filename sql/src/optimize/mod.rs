@@ -10,6 +10,7 @@
 //! search      the cheapest order, over numbers alone
 //! build       the order as a plan again
 //! known       what is known of the sides of a join, for the choice of the side that is built
+//! semi        semi joins by a condition, kept from a mistake of the engine
 //! ```
 mod build;
 mod estimate;
@@ -20,6 +21,7 @@ mod narrow;
 mod not_null;
 mod search;
 mod selectivity;
+mod semi;
 
 pub(crate) use join_order::order_joins;
 pub(crate) use known::{KnownPlanner, physical_rules, tell_rows};

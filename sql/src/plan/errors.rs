@@ -195,11 +195,26 @@ fn schema_error(error: &SchemaError) -> Error {
 }
 
 fn not_implemented(text: &str) -> Error {
+    if text.starts_with("Physical plan does not support") && is_about_subquery(text) {
+        return Error::unsupported(
+            "a subquery that depends on the row around it in this way, or in this place",
+        )
+        .with_hint(
+            "Join the tables instead, or compare with the row in the WHERE clause of the subquery alone.",
+        );
+    }
     let text = first_line(text);
     match text.strip_prefix("Unsupported SQL type ") {
         Some(name) => Error::new(SqlState::UNDEFINED_OBJECT, format!("type \"{name}\" does not exist")),
         None => Error::new(SqlState::FEATURE_NOT_SUPPORTED, text),
     }
+}
+
+/// Whether what the engine has no operator for is a subquery that it did not make a join of.
+fn is_about_subquery(text: &str) -> bool {
+    let signs =
+        ["Exists(", "InSubquery(", "ScalarSubquery(", "OuterReferenceColumn(", "undecorrelated Subquery"];
+    signs.into_iter().any(|sign| text.contains(sign))
 }
 
 fn plan_error(text: &str) -> Error {
@@ -251,6 +266,13 @@ fn spoken_plan_error(first: &str, whole: &str) -> Option<Error> {
         let message = format!("argument of WHERE must be type boolean, not type {}", type_word(found));
         return Some(Error::new(SqlState::DATATYPE_MISMATCH, message));
     }
+    if let Some(field) =
+        first.strip_prefix("Field ").and_then(|rest| rest.split(" not found in struct").next())
+        && first.ends_with("not found in struct")
+    {
+        let message = format!("column \"{field}\" not found in a struct");
+        return Some(Error::new(SqlState::UNDEFINED_COLUMN, message));
+    }
     if first.contains("different number of columns") {
         let message = "each UNION query must have the same number of columns";
         return Some(Error::new(SqlState::SYNTAX_ERROR, message));
@@ -266,13 +288,6 @@ fn spoken_plan_error(first: &str, whole: &str) -> Option<Error> {
         ));
     }
     None
-    if let Some(field) =
-        first.strip_prefix("Field ").and_then(|rest| rest.split(" not found in struct").next())
-        && first.ends_with("not found in struct")
-    {
-        let message = format!("column \"{field}\" not found in a struct");
-        return Some(Error::new(SqlState::UNDEFINED_COLUMN, message));
-    }
 }
 
 /// PostgreSQL's name of one of the engine's types.

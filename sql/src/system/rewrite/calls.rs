@@ -182,6 +182,8 @@ fn count_instead(query: &mut Query, count: Expr) -> bool {
         return false;
     }
     let SetExpr::Select(select) = query.body.as_mut() else { return false };
+    // Rows that are told apart or not are there all the same.
+    select.distinct = None;
     select.projection = vec![SelectItem::UnnamedExpr(count)];
     query.order_by = None;
     true
