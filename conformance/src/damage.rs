@@ -30,6 +30,8 @@ enum Damage {
     Foreign,
     /// The other file of the same kind of the same table.
     Swapped,
+    /// The delete file of a table of the same rows: all that differs is which data file it is about.
+    Elsewhere,
     /// One byte in the middle is another.
     Flipped,
 }
@@ -40,6 +42,8 @@ struct Case {
     format: u8,
 }
 
+/// The columns of the table that is damaged, and the values of its rows.
+const HURT: (&str, &str) = ("id bigint, name text", "g, 'row ' || g::text");
 /// The rows of the table that is damaged, however its files lie.
 const ROWS: &str =
     "SELECT count(*), sum(id), count(name), min(name) FROM hurt WHERE id > 0 AND name IS NOT NULL";
@@ -74,7 +78,7 @@ pub async fn run(options: &Options) -> Result<Tally> {
 }
 
 fn cases() -> Vec<Case> {
-    use Damage::{Cut, Empty, Flipped, Foreign, Garbage, Missing, Swapped};
+    use Damage::{Cut, Elsewhere, Empty, Flipped, Foreign, Garbage, Missing, Swapped};
     let mut cases = Vec::new();
     for damage in [Missing, Empty, Cut, Garbage, Foreign, Swapped] {
         for kind in [Kind::Data, Kind::Manifest, Kind::ManifestList] {
@@ -86,7 +90,7 @@ fn cases() -> Vec<Case> {
         damage,
         format: 2,
     }));
-    for damage in [Missing, Empty, Cut, Garbage, Foreign, Swapped, Flipped] {
+    for damage in [Missing, Empty, Cut, Garbage, Foreign, Swapped, Elsewhere, Flipped] {
         for format in [2, 3] {
             cases.push(Case { kind: Kind::Deletes, damage, format });
         }
@@ -110,6 +114,7 @@ async fn prepare(client: &Client, deletes: bool) -> Result<()> {
     for format in [2, 3] {
         let (columns, values) = ("place text, at date", "'x' || g::text, DATE '2026-01-01'");
         fill(client, &format!("foreign_{format}"), columns, values, format, deletes).await?;
+        fill(client, &format!("twin_{format}"), HURT.0, HURT.1, format, deletes).await?;
     }
     Ok(())
 }
@@ -142,13 +147,14 @@ async fn fill(
 async fn play(server: &mut Server, case: &Case, deletes: bool) -> Result<Vec<String>> {
     let client = server.connect("tarn").await?;
     say(&client, "DROP TABLE IF EXISTS hurt").await?;
-    fill(&client, "hurt", "id bigint, name text", "g, 'row ' || g::text", case.format, deletes).await?;
+    fill(&client, "hurt", HURT.0, HURT.1, case.format, deletes).await?;
     let right = say(&client, ROWS).await?;
     let files = files(&client, "hurt", case.kind).await?;
-    let foreign = self::files(&client, &format!("foreign_{}", case.format), case.kind).await?;
+    let whose = if case.damage == Damage::Elsewhere { "twin" } else { "foreign" };
+    let foreign = self::files(&client, &format!("{whose}_{}", case.format), case.kind).await?;
     let file = files.first().ok_or("the table has no such file")?.clone();
     let whole = std::fs::read(&file)?;
-    hurt(case.damage, &file, &whole, files.get(1), foreign.first())?;
+    hurt(case.damage, &file, &whole, files.get(1), nearest(&foreign, whole.len())?)?;
     // A server that has just started has nothing in its caches.
     server.terminate()?;
     server.restart()?;
@@ -173,8 +179,8 @@ async fn play(server: &mut Server, case: &Case, deletes: bool) -> Result<Vec<Str
         Ok(answer) if answer == right && matches!(case.kind, Kind::Metadata) => {
             findings.extend(unnoticed(&client, &name).await);
         }
-        // Manifests that changed places name the same files, and a deletion vector is read by its place in the file.
-        Ok(answer) if answer == right && (case.damage == Damage::Swapped || case.format == 3) => {}
+        // Manifests that changed places name the same files.
+        Ok(answer) if answer == right && case.damage == Damage::Swapped => {}
         Ok(answer) if answer == right => findings.push("the damage is not noticed".to_string()),
         Ok(answer) => findings.push(format!("a wrong answer: {:?}, not {:?}", answer.rows, right.rows)),
     }
@@ -188,7 +194,7 @@ async fn play(server: &mut Server, case: &Case, deletes: bool) -> Result<Vec<Str
     {
         std::fs::write(other, std::fs::read(other.with_extension("whole"))?)?;
     }
-    if matches!(case.damage, Damage::Foreign | Damage::Swapped) {
+    if matches!(case.damage, Damage::Foreign | Damage::Swapped | Damage::Elsewhere) {
         // It was whole, so it was kept: files never change under their name.
         server.terminate()?;
         server.restart()?;
@@ -225,6 +231,18 @@ async fn others(client: &Client) -> Vec<String> {
     findings
 }
 
+/// The file that is nearest in length.
+fn nearest(files: &[PathBuf], length: usize) -> Result<Option<&PathBuf>> {
+    let mut found: Option<(u64, &PathBuf)> = None;
+    for file in files {
+        let distance = std::fs::metadata(file)?.len().abs_diff(length as u64);
+        if found.is_none_or(|(least, _)| distance < least) {
+            found = Some((distance, file));
+        }
+    }
+    Ok(found.map(|(_, file)| file))
+}
+
 fn hurt(
     damage: Damage,
     file: &Path,
@@ -239,7 +257,9 @@ fn hurt(
         Damage::Garbage => {
             std::fs::write(file, (0..whole.len()).map(|at| (at * 31 % 251) as u8).collect::<Vec<_>>())?
         }
-        Damage::Foreign => std::fs::write(file, std::fs::read(foreign.ok_or("no foreign file")?)?)?,
+        Damage::Foreign | Damage::Elsewhere => {
+            std::fs::write(file, std::fs::read(foreign.ok_or("no foreign file")?)?)?
+        }
         Damage::Swapped => {
             let other = other.ok_or("there is no other file of the kind")?;
             let content = std::fs::read(other)?;

@@ -67,6 +67,33 @@ async fn a_delete_file_that_was_swapped_with_another_is_found() {
     let (one, other) = (std::fs::read(&files[0]).expect("it"), std::fs::read(&files[1]).expect("it"));
     std::fs::write(&files[0], other).expect("it is swapped");
     std::fs::write(&files[1], one).expect("it is swapped");
-    let error = world.rows_of(&world.table).await.expect_err("row 12 of a file of ten rows");
-    assert!(error.detail.is_some_and(|detail| detail.contains("which has 10 rows")), "{}", error.message);
+    // Which of the two is met first does not matter.
+    let error = world.rows_of(&world.table).await.expect_err("each is the other's");
+    assert!(error.message.contains(".puffin\" points to where it should not"), "{}", error.message);
+    assert!(error.detail.is_some_and(|detail| detail.contains("deletes rows of")), "{}", error.message);
+}
+
+/// The vectors of two files of a commit change places, and nothing else: each is whole, and of the other file.
+#[tokio::test]
+async fn a_deletion_vector_that_says_it_is_of_another_file_is_refused() {
+    let mut world = World::new(FormatVersion::V3, 10).await;
+    world.append(&[(10, "eu"), (10, "us")]).await;
+    let data = world.files().await.data;
+    let paths: Vec<String> = data.iter().map(|live| live.file.file_path().to_owned()).collect();
+    world.delete(&[(&paths[0], &[1, 2]), (&paths[1], &[3, 4])]).await;
+    let files = world.files().await;
+    let file = PathBuf::from(files.deletes.files()[0].file.file_path().trim_start_matches("file://"));
+    let content = std::fs::read(&file).expect("the file");
+    let text = |bytes: &[u8]| bytes.iter().map(|byte| char::from(*byte)).collect::<String>();
+    let (first, other) = (&paths[0], &paths[1]);
+    assert_eq!(first.len(), other.len());
+    let swapped = text(&content).replace(first.as_str(), "<first>").replace(other.as_str(), first);
+    let swapped = swapped.replace("<first>", other);
+    let bytes: Vec<u8> =
+        swapped.chars().map(|letter| u8::try_from(u32::from(letter)).expect("a byte")).collect();
+    assert_ne!(bytes, content, "the footer names both files");
+    std::fs::write(&file, bytes).expect("it is damaged");
+    let error = refused(&world, &file).await;
+    let detail = error.detail.expect("a detail");
+    assert!(detail.contains(first.as_str()) && detail.contains(other.as_str()), "{detail}");
 }

@@ -2,6 +2,7 @@
 //! their bytes fit the cache. A delete file that is not what the manifest says is an error: leaving it out would bring
 //! deleted rows back, and following it would take rows of another file.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -11,6 +12,7 @@ use roaring::RoaringTreemap;
 
 use super::index::{FileDeletes, PositionDeletes, is_vector, referenced};
 use super::positions::{self, DeletedRows};
+use super::puffin::{self, BlobEntry, Footer};
 use super::vector;
 use crate::error::{Error, ErrorKind, Result};
 use crate::iceberg::manifest::{LiveFile, READS_AT_ONCE, parse_bytes};
@@ -18,6 +20,9 @@ use crate::storage::{Checked, Storage};
 
 /// Bytes of the largest deletion vector that is read: rows of a file of 2^32 rows, none of them in a run.
 const VECTOR_BYTES_MAX: i64 = 1 << 29;
+
+/// Bytes of the end of a Puffin file that are read at first: all of most.
+const END_BYTES: u64 = 1 << 16;
 
 /// The rows of a data file that position deletes take out of it. `data_file` is the file's URL as its manifest has it.
 pub async fn deleted_positions(
@@ -122,21 +127,17 @@ async fn vector_of(
 ) -> Result<Arc<RoaringTreemap>> {
     let path = storage.guard().table_file(table, file.file_path())?;
     encrypted(file, &path)?;
-    let (Some(offset), Some(length)) = (file.content_offset(), file.content_size_in_bytes()) else {
-        return Err(wrong(path.as_str(), "holds a deletion vector that its manifest does not locate"));
-    };
-    let end = offset.checked_add(length).and_then(|end| u64::try_from(end).ok());
-    let (Ok(start), Some(end)) = (u64::try_from(offset), end) else {
-        return Err(wrong(path.as_str(), "holds a deletion vector at an impossible place"));
-    };
-    if end <= start || length > VECTOR_BYTES_MAX {
-        return Err(wrong(path.as_str(), "holds a deletion vector of an impossible length"));
-    }
-    let key = format!("deletion vector of {table}: {path} {offset} {length}");
+    let place = place_of(file, &path)?;
+    let key = format!("deletion vector of {table}: {path} {} {}", place.start, place.end);
     let rows = match storage.decoded().get::<RoaringTreemap>(&key) {
         Some(rows) => rows,
         None => {
-            let bytes: Bytes = storage.get_range(&path, start..end).await?;
+            let end = end_of(storage, &path, file.file_size_in_bytes()).await?;
+            check_blob(&end.blobs, &place, data_file, &path)?;
+            let bytes: Bytes = match end.bytes_at(&place) {
+                Some(bytes) => bytes,
+                None => storage.get_range(&path, place).await?,
+            };
             let rows = Arc::new(parse_bytes(bytes, &path, |bytes| vector::decode(&bytes)).await?);
             storage.decoded().insert(key, rows.clone(), vector::bytes(&rows));
             rows
@@ -151,6 +152,88 @@ async fn vector_of(
         return Err(wrong(path.as_str(), "is not the one that was committed").with_detail(detail));
     }
     Ok(rows)
+}
+
+/// Where a deletion vector is in its file, as its manifest says.
+fn place_of(file: &DataFile, path: &Checked) -> Result<Range<u64>> {
+    let (Some(offset), Some(length)) = (file.content_offset(), file.content_size_in_bytes()) else {
+        return Err(wrong(path.as_str(), "holds a deletion vector that its manifest does not locate"));
+    };
+    let end = offset.checked_add(length).and_then(|end| u64::try_from(end).ok());
+    let (Ok(start), Some(end)) = (u64::try_from(offset), end) else {
+        return Err(wrong(path.as_str(), "holds a deletion vector at an impossible place"));
+    };
+    if end <= start || length > VECTOR_BYTES_MAX {
+        return Err(wrong(path.as_str(), "holds a deletion vector of an impossible length"));
+    }
+    Ok(start..end)
+}
+
+/// The end of a Puffin file, and what its footer says.
+struct End {
+    /// None where the footer is compressed.
+    blobs: Option<Arc<Vec<BlobEntry>>>,
+    bytes: Bytes,
+    begin: u64,
+}
+
+impl End {
+    fn bytes_at(&self, place: &Range<u64>) -> Option<Bytes> {
+        let start = usize::try_from(place.start.checked_sub(self.begin)?).ok()?;
+        let end = usize::try_from(place.end.checked_sub(self.begin)?).ok()?;
+        (end <= self.bytes.len()).then(|| self.bytes.slice(start..end))
+    }
+}
+
+/// Reads the end of a Puffin file: mostly that is all of it. Its footer is kept.
+async fn end_of(storage: &Storage, path: &Checked, stated: u64) -> Result<End> {
+    let key = format!("footer of {path}");
+    if let Some(blobs) = storage.decoded().get::<Vec<BlobEntry>>(&key) {
+        return Ok(End { blobs: Some(blobs), bytes: Bytes::new(), begin: 0 });
+    }
+    let mut wanted = END_BYTES;
+    loop {
+        let begin = stated.saturating_sub(wanted);
+        let bytes = storage.get_range(path, begin..stated).await?;
+        let of_end = bytes.clone();
+        let read = parse_bytes(of_end, path, |bytes| puffin::footer(&bytes)).await?;
+        match read {
+            Footer::Blobs(blobs) => {
+                let weight = blobs.len() * size_of::<BlobEntry>() + bytes.len();
+                let blobs = Arc::new(blobs);
+                storage.decoded().insert(key, blobs.clone(), weight);
+                return Ok(End { blobs: Some(blobs), bytes, begin });
+            }
+            Footer::Compressed => return Ok(End { blobs: None, bytes, begin }),
+            Footer::Longer(needed) if begin > 0 => wanted = needed as u64,
+            Footer::Longer(_) => return Err(wrong(path.as_str(), "has a footer that is longer than itself")),
+        }
+    }
+}
+
+/// A vector of another data file would take other rows away: what the manifest leads to must be what the file says it is.
+fn check_blob(
+    blobs: &Option<Arc<Vec<BlobEntry>>>,
+    place: &Range<u64>,
+    data_file: &str,
+    path: &Checked,
+) -> Result<()> {
+    let Some(blobs) = blobs else { return Ok(()) };
+    let lies_there = |blob: &&BlobEntry| {
+        blob.kind == puffin::DELETION_VECTOR
+            && blob.offset == place.start
+            && blob.offset.checked_add(blob.length) == Some(place.end)
+    };
+    let Some(blob) = blobs.iter().find(lies_there) else {
+        return Err(wrong(path.as_str(), "has no deletion vector where its manifest says"));
+    };
+    match blob.properties.get(puffin::REFERENCED_DATA_FILE) {
+        Some(other) if other != data_file => {
+            let detail = format!("It deletes rows of \"{other}\", and its manifest says of \"{data_file}\".");
+            Err(wrong(path.as_str(), "points to where it should not").with_detail(detail))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn encrypted(file: &DataFile, path: &Checked) -> Result<()> {
