@@ -29,7 +29,53 @@ pub(super) fn reason(json: &[u8]) -> String {
         return format!("it has format version {version}, and versions {first} to {last} are known");
     }
     let unknown = unknown_type(&value).or_else(|| unknown_transform(&value));
-    unknown.unwrap_or_else(|| format!("it lacks or contradicts what format version {version} asks for"))
+    let wrong = unknown.or_else(|| lacking(&value, version)).or_else(|| contradiction(&value));
+    wrong.unwrap_or_else(|| format!("it lacks or contradicts what format version {version} asks for"))
+}
+
+/// What every metadata file of a format version must have (specification, "Table Metadata Fields"); one of several names
+/// where an older one is known too.
+fn lacking(metadata: &Value, version: u64) -> Option<String> {
+    const ALWAYS: [&[&str]; 5] = [
+        &["location"],
+        &["last-updated-ms"],
+        &["last-column-id"],
+        &["schemas", "schema"],
+        &["partition-specs", "partition-spec"],
+    ];
+    const SINCE_2: [&[&str]; 8] = [
+        &["table-uuid"],
+        &["last-sequence-number"],
+        &["schemas"],
+        &["current-schema-id"],
+        &["partition-specs"],
+        &["default-spec-id"],
+        &["last-partition-id"],
+        &["sort-orders"],
+    ];
+    // In version 1 the current schema stands by itself, or is named among others.
+    const ONLY_1: [&[&str]; 1] = [&["schema", "current-schema-id"]];
+    let since_2 = if version >= 2 { &SINCE_2[..] } else { &ONLY_1[..] };
+    let since_3: &[&[&str]] = if version >= 3 { &[&["next-row-id"]] } else { &[] };
+    let lacks = |names: &&&[&str]| names.iter().all(|name| metadata.get(name).is_none_or(Value::is_null));
+    let names = ALWAYS.iter().chain(since_2).chain(since_3).find(lacks)?;
+    Some(format!("it has no \"{}\", which format version {version} asks for", names.first()?))
+}
+
+/// The first thing that is named and not there.
+fn contradiction(metadata: &Value) -> Option<String> {
+    let named = [
+        ("current-schema-id", "schemas", "schema-id", "schema"),
+        ("default-spec-id", "partition-specs", "spec-id", "partition spec"),
+        ("default-sort-order-id", "sort-orders", "order-id", "sort order"),
+        ("current-snapshot-id", "snapshots", "snapshot-id", "snapshot"),
+    ];
+    named.into_iter().find_map(|(name, list, key, word)| {
+        let id = metadata.get(name).and_then(Value::as_i64).filter(|id| *id >= 0)?;
+        let list = metadata.get(list).and_then(Value::as_array)?;
+        let there = list.iter().any(|item| item.get(key).and_then(Value::as_i64) == Some(id));
+        (!there).then(|| format!("its \"{name}\" is {id}, and it has no such {word}"))
+    })
 }
 
 /// The pointer to a metadata file that cannot be read.
@@ -156,7 +202,15 @@ mod tests {
         });
         assert_eq!(several, "partition field \"p\" is made of several columns");
         let lacking = refused(|value| drop(value.as_object_mut().map(|value| value.remove("schemas"))));
-        assert_eq!(lacking, "it lacks or contradicts what format version 3 asks for");
+        assert_eq!(lacking, "it has no \"schemas\", which format version 3 asks for");
+        let null = refused(|value| value["last-partition-id"] = Value::Null);
+        assert_eq!(null, "it has no \"last-partition-id\", which format version 3 asks for");
+        let schema = refused(|value| value["current-schema-id"] = json!(7));
+        assert_eq!(schema, "its \"current-schema-id\" is 7, and it has no such schema");
+        let snapshot = refused(|value| value["current-snapshot-id"] = json!(5));
+        assert_eq!(snapshot, "its \"current-snapshot-id\" is 5, and it has no such snapshot");
+        let other = refused(|value| value["last-column-id"] = json!("many"));
+        assert_eq!(other, "it lacks or contradicts what format version 3 asks for");
         assert_eq!(reason(b"{\"format-version\": 3, \"loc"), "it ends too early");
         assert!(reason(b"PAR1").starts_with("it is not JSON"));
     }

@@ -1,7 +1,8 @@
 """Other engines read what Tarn wrote: every Iceberg table of a running server is opened by PyIceberg and by DuckDB with
 its Iceberg extension, and both must give the rows that the server gives over the PostgreSQL wire, value by value.
 
-Then Tarn reads what PyIceberg wrote, changes it, and PyIceberg reads it again (see `written.py`).
+Then Tarn reads what PyIceberg wrote, changes it, and PyIceberg reads it again (see `written.py`), and says what it makes of
+metadata that Java engines wrote (`of_java.py`).
 """
 
 import argparse
@@ -14,6 +15,7 @@ import uuid
 
 import duckdb
 import psycopg
+import of_java
 import written
 from pyiceberg.table import StaticTable
 
@@ -148,6 +150,8 @@ def main():
             check_table(server, reader, schema, name, location, gaps, tally)
     with tempfile.TemporaryDirectory(prefix="theirs") as folder:
         check_written(server, reader, tally, folder)
+    with tempfile.TemporaryDirectory(prefix="of_java") as folder:
+        of_java.check_java(server, tally, folder)
     print(f"{tally.passed} passed, {tally.failed} failed")
     raise SystemExit(0 if tally.passed and not tally.failed else 1)
 

@@ -2,6 +2,8 @@
 //! vectors (version 3) and equality deletes. `index.rs` says which delete files apply to a data file, `load.rs` which of
 //! its rows they delete, `write.rs` makes new ones; `positions.rs`, `vector.rs` and `puffin.rs` know the file formats.
 mod index;
+#[cfg(test)]
+mod java;
 mod load;
 mod positions;
 mod puffin;
