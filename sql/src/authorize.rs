@@ -123,13 +123,9 @@ impl Needs<'_> {
             Action::SetPolicy { on, before: _, after: _ } => self.policy(on),
             Action::Describe(relation) => self.read(relation),
             Action::Set(_) | Action::Show(_) | Action::Transaction(_) | Action::Discard(_) => {}
-            // A cursor's query was authorized when it was declared.
-            Action::Fetch(_) | Action::Close(_) | Action::Deallocate(_) => {}
-            // As in PostgreSQL, channels belong to nobody.
-            Action::Intended(_) => {}
-            // The statement itself takes all the steps, when it is prepared and each time that it is executed.
-            Action::Prepare(_) | Action::Execute(_) => {}
-            Action::Nothing { .. } => {}
+            Action::Intended(_) | Action::Deallocate(_) | Action::Close(_) | Action::Nothing { .. } => {}
+            // Authorized by itself: when the cursor was declared, and whenever the statement is prepared or executed.
+            Action::Fetch(_) | Action::Prepare(_) | Action::Execute(_) => {}
         }
         Ok(())
     }

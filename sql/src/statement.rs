@@ -12,6 +12,8 @@ use std::fmt;
 use datafusion::sql::sqlparser::ast;
 use iceberg::spec::{PrimitiveType, Transform};
 
+use crate::notify::Intended;
+
 pub use alter::{
     AddColumn, AlterTable, CreateReference, Existing, PartitionField, Path, Place, ReferenceAction,
     ReferenceKind, Retention, SortTerm, TableAction,
@@ -82,13 +84,8 @@ pub enum Statement {
     Prepare(Prepare),
     Execute(Execute),
     Deallocate(String),
-    Listen(String),
-    /// None for `UNLISTEN *`.
-    Unlisten(Option<String>),
-    Notify {
-        channel: String,
-        payload: String,
-    },
+    /// `LISTEN`, `UNLISTEN` or `NOTIFY`.
+    Intended(Intended),
 }
 
 impl Statement {
@@ -103,9 +100,7 @@ impl Statement {
                 | Statement::Close(_)
                 | Statement::Prepare(_)
                 | Statement::Deallocate(_)
-                | Statement::Listen(_)
-                | Statement::Unlisten(_)
-                | Statement::Notify { .. }
+                | Statement::Intended(_)
         )
     }
 }

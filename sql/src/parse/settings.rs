@@ -4,6 +4,7 @@ use datafusion::sql::sqlparser::tokenizer::Token;
 
 use super::{Cursor, define};
 use crate::error::{Error, Result};
+use crate::notify::Intended;
 use crate::statement::{Discard, Set, Show, ShowObjects, Statement, Transaction};
 
 pub(super) fn set(cursor: &mut Cursor) -> Result<Statement> {
@@ -138,17 +139,17 @@ pub(super) fn describe(cursor: &mut Cursor) -> Result<Statement> {
 pub(super) fn notify(cursor: &mut Cursor) -> Result<Statement> {
     let word = cursor.word()?;
     if word == "UNLISTEN" && cursor.eat("*") {
-        return Ok(Statement::Unlisten(None));
+        return Ok(Statement::Intended(Intended::Unlisten(None)));
     }
     let channel = cursor.folded()?;
-    Ok(match word.as_str() {
-        "LISTEN" => Statement::Listen(channel),
-        "UNLISTEN" => Statement::Unlisten(Some(channel)),
+    Ok(Statement::Intended(match word.as_str() {
+        "LISTEN" => Intended::Listen(channel),
+        "UNLISTEN" => Intended::Unlisten(Some(channel)),
         _ => {
             let payload = if cursor.eat(",") { cursor.string()? } else { String::new() };
-            Statement::Notify { channel, payload }
+            Intended::Notify { channel, payload }
         }
-    })
+    }))
 }
 
 /// `DISCARD`, which drivers send when a connection goes back to its pool.

@@ -12,6 +12,7 @@ mod query;
 mod reading;
 mod reads;
 mod rows;
+mod show;
 mod target;
 
 use tarn_catalog::LAKE;
@@ -33,12 +34,11 @@ pub(crate) use target::TableTarget;
 use crate::copy::CopyOptions;
 use crate::error::{Error, Result};
 use crate::notify::Intended;
-use crate::parse::parse_query;
 use crate::procedure::ProcedureCall;
 use crate::sqlstate::SqlState;
 use crate::statement::{
     self, AlterAction, CommentTarget, CreateRole, CreateSchema, CreateTable, CreateView, GrantPrivileges,
-    GrantTarget, Insert, Name, Overwrite, RoleOptions, ShowObjects, Statement, TableAction,
+    GrantTarget, Insert, Name, Overwrite, RoleOptions, Statement, TableAction,
 };
 
 /// A statement whose names have become objects. Only [`resolve`] makes one.
@@ -268,7 +268,7 @@ async fn action(statement: Statement, scope: &Scope, notices: &mut Vec<String>) 
         Statement::SetPolicy(set) => policy::resolve_policy(set, scope)?,
         Statement::TableProcedure(execute) => procedure::resolve_execute(execute, scope, notices).await?,
         Statement::Describe(name) => describe(&name, scope).await?,
-        Statement::ShowObjects(objects) => show_objects(objects, scope).await?,
+        Statement::ShowObjects(objects) => show::show_objects(objects, scope).await?,
         Statement::Set(set) => Action::Set(set),
         Statement::Show(show) => Action::Show(show),
         Statement::Transaction(transaction) => Action::Transaction(transaction),
@@ -283,9 +283,7 @@ async fn action(statement: Statement, scope: &Scope, notices: &mut Vec<String>) 
         Statement::Prepare(prepare) => Action::Prepare(prepare),
         Statement::Execute(execute) => Action::Execute(execute),
         Statement::Deallocate(name) => Action::Deallocate(name),
-        Statement::Listen(channel) => Action::Intended(Intended::Listen(channel)),
-        Statement::Unlisten(channel) => Action::Intended(Intended::Unlisten(channel)),
-        Statement::Notify { channel, payload } => Action::Intended(Intended::Notify { channel, payload }),
+        Statement::Intended(intended) => Action::Intended(intended),
     })
 }
 
@@ -295,44 +293,6 @@ impl Scope {
         names::check_catalog(name.catalog.as_deref())?;
         self.namespace(&name.name)
     }
-}
-
-async fn show_objects(objects: ShowObjects, scope: &Scope) -> Result<Action> {
-    match objects {
-        ShowObjects::Columns { table } => describe(&table, scope).await,
-        ShowObjects::Schemas { like } => show(&schemas_query(like.as_deref()), scope).await,
-        ShowObjects::Tables { schema, like } => {
-            let schemas = match schema {
-                Some(name) => vec![scope.target_schema(&name)?.name],
-                None => scope.path_names(),
-            };
-            show(&tables_query(&schemas, like.as_deref()), scope).await
-        }
-    }
-}
-
-/// What is shown is a query over the system tables, which show each user what that user may see.
-async fn show(query: &str, scope: &Scope) -> Result<Action> {
-    Ok(Action::Query(resolve_query(parse_query(query)?, scope, 0).await?))
-}
-
-fn schemas_query(like: Option<&str>) -> String {
-    let like = like.map_or_else(String::new, |like| format!("WHERE schema_name LIKE {}", literal(like)));
-    format!("SELECT schema_name AS \"schema\" FROM information_schema.schemata {like} ORDER BY 1")
-}
-
-fn tables_query(schemas: &[String], like: Option<&str>) -> String {
-    let schemas: Vec<String> = schemas.iter().map(|schema| literal(schema)).collect();
-    let like = like.map_or_else(String::new, |like| format!("AND table_name LIKE {}", literal(like)));
-    format!(
-        "SELECT \"schema\", table_name AS \"table\", kind FROM system.tables \
-         WHERE \"schema\" IN ({}) {like} ORDER BY 1, 2",
-        schemas.join(", ")
-    )
-}
-
-fn literal(text: &str) -> String {
-    format!("'{}'", text.replace('\'', "''"))
 }
 
 async fn resolve_insert(mut insert: Insert, scope: &Scope) -> Result<Action> {
