@@ -98,6 +98,7 @@ async fn what_fails_leaves_nothing() {
         (&b"1\n"[..], "E 22P04"),
         (b"1\tone\tmore\n", "E 22P04"),
         (b"\\N\tone\n", "E 23502"),
+        (b"\\N\tone\nx\ttwo\n", "E 23502"),
         (b"99999999999999999999\tone\n", "E 22003"),
         (b"1\t\xff\n", "E 22021"),
         (b"1\tone\r\n2\ttwo\n", "E 22P04"),

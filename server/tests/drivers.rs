@@ -2,7 +2,9 @@
 
 mod support;
 
+use futures::TryStreamExt;
 use support::start;
+use tokio_postgres::binary_copy::{BinaryCopyInWriter, BinaryCopyOutStream};
 use tokio_postgres::types::{ToSql, Type};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -92,4 +94,36 @@ async fn a_large_result_arrives_whole() {
     let rows = client.query("SELECT x FROM generate_series(1, 200000) AS g(x)", &[]).await.expect("it runs");
     assert_eq!(rows.len(), 200_000);
     assert_eq!(rows.iter().map(|row| row.get::<_, i64>(0)).sum::<i64>(), 200_000 * 200_001 / 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_are_copied_in_binary_in_both_directions() {
+    let running = start().await;
+    let client = running.connect().await;
+    client
+        .batch_execute("CREATE TABLE t (id bigint, name text, price numeric(8,2))")
+        .await
+        .expect("it is made");
+    let types = [Type::INT8, Type::TEXT];
+    let sink = client.copy_in("COPY t (id, name) FROM STDIN BINARY").await.expect("it begins");
+    let writer = BinaryCopyInWriter::new(sink, &types);
+    let mut writer = std::pin::pin!(writer);
+    for id in 0..1_000i64 {
+        let name = (id % 2 == 0).then(|| format!("number {id}"));
+        writer.as_mut().write(&[&id, &name]).await.expect("it is taken");
+    }
+    assert_eq!(writer.finish().await.expect("it is committed"), 1_000);
+    let stream = client.copy_out("COPY (SELECT id, name FROM t ORDER BY id) TO STDOUT BINARY").await;
+    let rows = BinaryCopyOutStream::new(stream.expect("it begins"), &types);
+    let rows: Vec<_> = rows.try_collect().await.expect("it is read");
+    assert_eq!(rows.len(), 1_000);
+    for (id, row) in (0i64..).zip(&rows) {
+        assert_eq!(row.get::<i64>(0), id);
+        assert_eq!(row.get::<Option<String>>(1), (id % 2 == 0).then(|| format!("number {id}")));
+    }
+    // A sink that is dropped before its end leaves nothing.
+    let sink = client.copy_in::<_, bytes::Bytes>("COPY t (id, name) FROM STDIN").await.expect("it begins");
+    drop(sink);
+    let count = client.query_one("SELECT count(*) FROM t", &[]).await.expect("the session goes on");
+    assert_eq!(count.get::<_, i64>(0), 1_000);
 }

@@ -16,6 +16,8 @@ pub const BUFFER_BYTES: usize = 64 << 10;
 pub struct Output {
     socket: Sender,
     buffer: BytesMut,
+    /// Messages that are being made outside the codec.
+    made: Vec<u8>,
     /// Up to here the buffer holds whole messages.
     whole: usize,
     bytes_sent: Counter,
@@ -23,7 +25,8 @@ pub struct Output {
 
 impl Output {
     pub fn new(socket: Sender, bytes_sent: Counter) -> Output {
-        Output { socket, buffer: BytesMut::with_capacity(BUFFER_BYTES), whole: 0, bytes_sent }
+        let buffer = BytesMut::with_capacity(BUFFER_BYTES);
+        Output { socket, buffer, made: Vec::new(), whole: 0, bytes_sent }
     }
 
     pub fn socket(&mut self) -> &mut Sender {
@@ -41,8 +44,10 @@ impl Output {
     }
 
     /// Adds messages that `write` makes itself; if it fails or panics, nothing of a message that is not whole is sent.
-    pub fn put_with<T, E>(&mut self, write: impl FnOnce(&mut BytesMut) -> Result<T, E>) -> Result<T, E> {
-        let written = write(&mut self.buffer)?;
+    pub fn put_with<T, E>(&mut self, write: impl FnOnce(&mut Vec<u8>) -> Result<T, E>) -> Result<T, E> {
+        self.made.clear();
+        let written = write(&mut self.made)?;
+        self.buffer.extend_from_slice(&self.made);
         self.whole = self.buffer.len();
         Ok(written)
     }
@@ -83,6 +88,7 @@ impl Output {
     fn shrink(&mut self) {
         if self.buffer.capacity() > 16 * BUFFER_BYTES {
             self.buffer = BytesMut::with_capacity(BUFFER_BYTES);
+            self.made = Vec::new();
         }
     }
 }

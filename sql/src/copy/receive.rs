@@ -40,7 +40,7 @@ impl CopyIn {
         CopyIn { columns, options, relation, sender, write: Write::Running(write) }
     }
 
-    /// The columns that are to come, in their order.
+    /// The columns that are to come, in their order. A row with NULL in one that is not nullable is an error.
     pub fn columns(&self) -> &SchemaRef {
         &self.columns
     }

@@ -33,8 +33,10 @@ pub(super) fn plan_copy_from(copy: CopyInto, context: &Context) -> Result<CopyPl
     let metadata = Arc::clone(&target.version.metadata);
     let table = arrow_schema(metadata.current_schema())?;
     let places = places(&columns, &table, &target.found.relation.name)?;
-    // NULL is refused where the rows are written, as for any other statement.
-    let field = |place: &usize| -> FieldRef { Arc::new(table.field(*place).clone().with_nullable(true)) };
+    // Where a condition may still leave rows out, NULL is refused later, where rows are written.
+    let nullable = |place: &usize| filter.is_some() || table.field(*place).is_nullable();
+    let field =
+        |place: &usize| -> FieldRef { Arc::new(table.field(*place).clone().with_nullable(nullable(place))) };
     let columns = without_column_ids(&Schema::new(places.iter().map(field).collect::<Vec<_>>()));
     check_known(&options, &table, &target.found.relation.name)?;
     check_columns(&columns, &options)?;

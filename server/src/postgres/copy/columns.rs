@@ -51,7 +51,9 @@ pub fn decode(chunk: &Chunk, layout: &Layout) -> Result<Decoded, Fault> {
             Err(wrong) => first = Some((wrong.row, reader.fault(*wrong))),
         }
     }
-    if let Some(fault) = first.map(|(_, fault)| fault).or(fault) {
+    let rows = first.as_ref().map_or(fields.rows(), |(row, _)| *row);
+    let missing = first_null(&fields, rows, layout);
+    if let Some(fault) = missing.or(first.map(|(_, fault)| fault)).or(fault) {
         return Err(fault);
     }
     let count = RecordBatchOptions::new().with_row_count(Some(fields.rows()));
@@ -62,6 +64,19 @@ pub fn decode(chunk: &Chunk, layout: &Layout) -> Result<Decoded, Fault> {
         report: Report::new("XX000", format!("copied rows do not fit their table: {error}")),
     })?;
     Ok(Decoded { rows, lines, ended })
+}
+
+/// The first of `rows` that has NULL in a column that must have a value.
+fn first_null(fields: &Fields<'_>, rows: usize, layout: &Layout) -> Option<Fault> {
+    let columns = layout.columns.fields().iter().enumerate();
+    let required: Vec<usize> =
+        columns.filter(|(_, field)| !field.is_nullable()).map(|(column, _)| column).collect();
+    let null = |row: usize| required.iter().find(|column| fields.get(row, **column).is_none());
+    let (row, column) = (0..rows).find_map(|row| null(row).map(|column| (row, *column)))?;
+    let (name, relation) = (layout.column(column).name(), &layout.relation);
+    let message =
+        format!("null value in column \"{name}\" of relation \"{relation}\" violates not-null constraint");
+    Some(Fault { line: fields.line(row), place: Place::Line(None), report: Report::new("23502", message) })
 }
 
 /// A value that is wrong.
@@ -239,7 +254,10 @@ impl Column<'_> {
                 nulls.append_null();
                 continue;
             };
-            let usual = if binary { None } else { decimal::parse_short(value, scale, limit) };
+            let usual = match binary {
+                true => decimal::parse_short_binary(value, scale, limit),
+                false => decimal::parse_short(value, scale, limit),
+            };
             values.push(match usual {
                 Some(value) => value,
                 None => self.any_decimal(row, value, precision, scale)?,

@@ -90,6 +90,40 @@ fn overflow(precision: u8, scale: i8) -> Report {
     ))
 }
 
+/// The usual binary numerics: at most 28 digits, in groups of four.
+#[inline]
+pub fn parse_short_binary(value: &[u8], scale: i8, limit: i128) -> Option<i128> {
+    let (head, groups) = value.split_first_chunk::<8>()?;
+    let field = |place: usize| i16::from_be_bytes([head[place], head[place + 1]]);
+    let (count, weight, sign) = (field(0), field(2), field(4));
+    let (pairs, rest) = groups.as_chunks::<2>();
+    if pairs.len() > 7 || !rest.is_empty() || usize::try_from(count) != Ok(pairs.len()) {
+        return None;
+    }
+    let mut digits = 0i128;
+    for pair in pairs {
+        let group = u16::from_be_bytes(*pair);
+        if group >= 10_000 {
+            return None;
+        }
+        digits = digits * 10_000 + i128::from(group);
+    }
+    let exponent = (i32::from(weight) - i32::from(count) + 1) * 4 + i32::from(scale);
+    let magnitude = match exponent {
+        0..=10 => digits * 10i128.pow(exponent.unsigned_abs()),
+        -18..0 => {
+            let unit = 10i128.pow(exponent.unsigned_abs());
+            digits / unit + i128::from(digits % unit >= unit / 2)
+        }
+        _ => return None,
+    };
+    match sign {
+        0 if magnitude < limit => Some(magnitude),
+        0x4000 if magnitude < limit => Some(-magnitude),
+        _ => None,
+    }
+}
+
 /// The usual numbers: a sign, at most 18 digits, and no more of them behind the point than the column has. They must be
 /// below `limit`.
 #[inline]

@@ -12,6 +12,8 @@ use super::fault::Fault;
 #[derive(Debug, Clone)]
 pub struct Layout {
     pub columns: SchemaRef,
+    /// The name of the table.
+    pub relation: String,
     pub options: CopyOptions,
     /// For times without a zone of their own.
     pub zone: Tz,
@@ -22,12 +24,13 @@ pub struct Layout {
 }
 
 impl Layout {
-    pub fn new(columns: &SchemaRef, options: &CopyOptions, zone: Tz) -> Layout {
+    pub fn new(columns: &SchemaRef, relation: &str, options: &CopyOptions, zone: Tz) -> Layout {
         let flags = |named: &tarn_sql::CopyColumns| {
             columns.fields().iter().map(|field| named.has(field.name())).collect::<Vec<_>>()
         };
         Layout {
             columns: columns.clone(),
+            relation: relation.to_owned(),
             zone,
             force_not_null: flags(&options.force_not_null),
             force_null: flags(&options.force_null),

@@ -16,6 +16,7 @@ mod csv;
 mod decimal;
 mod fault;
 mod fields;
+mod marks;
 mod moments;
 mod nested;
 mod receive;

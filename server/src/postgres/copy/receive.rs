@@ -71,7 +71,7 @@ enum Flow {
 
 impl Intake {
     fn new(copy: CopyIn, zone: arrow::array::timezone::Tz) -> Intake {
-        let layout = Arc::new(Layout::new(copy.columns(), copy.options(), zone));
+        let layout = Arc::new(Layout::new(copy.columns(), copy.relation(), copy.options(), zone));
         let splitter = Splitter::new(copy.options(), layout.width());
         Intake { copy, layout, splitter, decoding: VecDeque::new(), lines: 0, ended: false }
     }

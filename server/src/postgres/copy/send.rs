@@ -6,7 +6,6 @@ use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
-use bytes::BytesMut;
 use futures::StreamExt;
 use pgwire::messages::PgWireBackendMessage as Backend;
 use pgwire::messages::copy::{CopyDone, CopyOutResponse};
@@ -54,7 +53,7 @@ impl Connection {
 
 /// A part of the data, the rows that it was made of, and the row of their batch after the last.
 struct Written {
-    bytes: BytesMut,
+    bytes: Vec<u8>,
     rows: Outgoing,
     next: usize,
 }
@@ -100,7 +99,7 @@ impl Outgo {
     fn write(&self, rows: Outgoing) -> Writing {
         let writer = Arc::clone(&self.writer);
         tokio::task::spawn_blocking(move || {
-            let mut bytes = BytesMut::new();
+            let mut bytes = Vec::new();
             let next = writer.write(&rows, &mut bytes)?;
             Ok(Written { bytes, rows, next })
         })

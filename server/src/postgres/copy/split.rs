@@ -210,16 +210,12 @@ fn binary_end(bytes: &[u8], first: bool, fields: usize) -> usize {
         }
         place += 2;
         for _ in 0..fields {
-            let Some(length) = bytes.get(place..).and_then(|rest| rest.first_chunk::<4>()) else {
-                return end;
-            };
+            let Some([a, b, c, d]) = bytes.get(place..place + 4) else { return end };
             place += 4;
-            match i32::from_be_bytes(*length) {
+            match i32::from_be_bytes([*a, *b, *c, *d]) {
                 -1 => {}
-                length => match usize::try_from(length) {
-                    Ok(length) => place += length,
-                    Err(_) => return bytes.len(),
-                },
+                length if length < 0 => return bytes.len(),
+                length => place += length.unsigned_abs() as usize,
             }
         }
         if place > bytes.len() {

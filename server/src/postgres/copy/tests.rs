@@ -4,13 +4,12 @@ use std::sync::Arc;
 
 use arrow::array::timezone::Tz;
 use arrow::array::{
-    ArrayRef, BinaryArray, BooleanArray, Date32Array, Decimal128Array, FixedSizeBinaryArray, Float32Array,
-    Float64Array, Int32Array, Int64Array, Int64Builder, ListBuilder, RecordBatch, StringArray, StructArray,
-    Time64MicrosecondArray, TimestampMicrosecondArray,
+    ArrayRef, AsArray, BinaryArray, BooleanArray, Date32Array, Decimal128Array, FixedSizeBinaryArray,
+    Float32Array, Float64Array, Int32Array, Int64Array, Int64Builder, ListBuilder, RecordBatch, StringArray,
+    StructArray, Time64MicrosecondArray, TimestampMicrosecondArray,
 };
 use arrow::compute::concat_batches;
-use arrow::datatypes::{DataType, Field, Fields, Schema, SchemaRef};
-use bytes::BytesMut;
+use arrow::datatypes::{DataType, Decimal128Type, Field, Fields, Schema, SchemaRef};
 use tarn_sql::{CopyColumns, CopyFormat, CopyHeader, CopyOptions};
 
 use super::columns::{Decoded, decode};
@@ -37,7 +36,7 @@ fn unframed(messages: &[u8]) -> Vec<u8> {
 
 fn written(batch: &RecordBatch, options: &CopyOptions) -> Vec<u8> {
     let writer = CopyWriter::new(&batch.schema(), options.clone(), utc());
-    let mut out = BytesMut::new();
+    let mut out = Vec::new();
     writer.begin(&mut out).expect("it is written");
     let mut row = 0;
     while row < batch.num_rows() {
@@ -50,7 +49,7 @@ fn written(batch: &RecordBatch, options: &CopyOptions) -> Vec<u8> {
 
 /// Reads data that comes in pieces of `piece` bytes.
 fn read(schema: &SchemaRef, options: &CopyOptions, data: &[u8], piece: usize) -> Result<RecordBatch, Fault> {
-    let layout = Layout::new(schema, options, utc());
+    let layout = Layout::new(schema, "t", options, utc());
     let mut splitter = Splitter::new(options, layout.width());
     let mut batches = Vec::new();
     let mut lines = 0;
@@ -287,6 +286,40 @@ fn csv_as_postgresql_reads_it() {
     refuse(&matching, b"a,c\n1,one\n", mismatch);
     refuse(&matching, b"", "1 22P04 wrong number of fields in header line: got 1, expected 2");
     refuse(&matching, b"a\n1,one\n", "1 22P04 wrong number of fields in header line: got 1, expected 2");
+}
+
+/// Binary numerics as PostgreSQL sends them, for a column of another scale.
+#[test]
+fn binary_numbers_are_rounded_too() {
+    let sent = |scale: i8, value: i128| {
+        let array = Decimal128Array::from(vec![value]).with_precision_and_scale(38, scale).expect("a scale");
+        let array: ArrayRef = Arc::new(array);
+        let schema: SchemaRef = Arc::new(Schema::new(vec![nullable("n", &array)]));
+        written(&RecordBatch::try_new(schema, vec![array]).expect("a batch"), &options(CopyFormat::Binary))
+    };
+    let read_as = |precision: u8, scale: i8, data: &[u8]| {
+        let field = Field::new("n", DataType::Decimal128(precision, scale), true);
+        let schema: SchemaRef = Arc::new(Schema::new(vec![field]));
+        let rows = read(&schema, &options(CopyFormat::Binary), data, 64);
+        rows.map(|rows| rows.column(0).as_primitive::<Decimal128Type>().value(0))
+            .map_err(|fault| fault.report.sqlstate)
+    };
+    for (scale, value, as_scale, expect) in [
+        (2, 12_345, 2, 12_345),
+        (2, -12_345, 4, -1_234_500),
+        (3, 1_005, 2, 101),
+        (3, -1_005, 2, -101),
+        (3, 1_004, 2, 100),
+        (9, 1, 2, 0),
+        (5, 99_999, 0, 1),
+        (0, 0, 3, 0),
+        (0, 1_000_000_000_000_000_000_000_000_000_000, 2, 100_000_000_000_000_000_000_000_000_000_000),
+        (18, 123_456_789_012_345_678_901_234_567_890, 6, 123_456_789_012_345_679),
+    ] {
+        assert_eq!(read_as(38, as_scale, &sent(scale, value)), Ok(expect), "{value} {scale} as {as_scale}");
+    }
+    assert_eq!(read_as(6, 2, &sent(3, 9_999_995)), Err("22003"));
+    assert_eq!(read_as(6, 2, &sent(3, 9_999_994)), Ok(999_999));
 }
 
 #[test]

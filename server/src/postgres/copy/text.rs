@@ -3,15 +3,10 @@
 
 use super::fault::{Fault, Place, not_utf8};
 use super::fields::{Found, Layout};
+use super::marks::Marks;
 use super::rows::Rows;
 use super::split::{Chunk, LineEnd};
 use crate::postgres::error::Report;
-
-const PLAIN: u8 = 0;
-const DELIMITER: u8 = 1;
-const NEWLINE: u8 = 2;
-const RETURN: u8 = 3;
-const BACKSLASH: u8 = 4;
 
 /// Finds the fields of a chunk.
 pub fn find<'a>(chunk: &'a Chunk, layout: &'a Layout) -> Found<'a> {
@@ -23,10 +18,22 @@ pub fn find<'a>(chunk: &'a Chunk, layout: &'a Layout) -> Found<'a> {
     }
 }
 
+/// Why the rest of the data is not looked at.
+enum Stop {
+    Fault(Box<Fault>),
+    /// It says that it ends.
+    End,
+}
+
+impl From<Fault> for Stop {
+    fn from(fault: Fault) -> Stop {
+        Stop::Fault(Box::new(fault))
+    }
+}
+
 struct Reader<'a> {
     rows: Rows<'a>,
-    /// What each byte is.
-    classes: [u8; 256],
+    delimiter: u8,
     null: &'a [u8],
     line_start: usize,
     field_start: usize,
@@ -38,14 +45,9 @@ struct Reader<'a> {
 
 impl<'a> Reader<'a> {
     fn new(chunk: &'a Chunk, layout: &'a Layout) -> Reader<'a> {
-        let mut classes = [PLAIN; 256];
-        classes[usize::from(layout.options.delimiter)] = DELIMITER;
-        classes[usize::from(b'\n')] = NEWLINE;
-        classes[usize::from(b'\r')] = RETURN;
-        classes[usize::from(b'\\')] = BACKSLASH;
         Reader {
             rows: Rows::new(chunk, layout),
-            classes,
+            delimiter: layout.options.delimiter,
             null: layout.options.null.as_bytes(),
             line_start: 0,
             field_start: 0,
@@ -56,46 +58,43 @@ impl<'a> Reader<'a> {
 
     /// Whether the data says that it ends.
     fn read(&mut self) -> Result<bool, Fault> {
-        let (data, classes) = (self.rows.data, self.classes);
-        let mut place = 0;
-        loop {
-            // Most bytes mean nothing but themselves.
-            let class = loop {
-                match data.get(place).map(|byte| classes[usize::from(*byte)]) {
-                    Some(PLAIN) => place += 1,
-                    class => break class,
-                }
-            };
-            match class {
-                None => break,
-                Some(DELIMITER) => {
-                    self.end_field(place);
-                    place += 1;
-                    self.field_start = place;
-                }
-                Some(BACKSLASH) if data.get(place + 1) == Some(&b'.') => {
-                    self.check_end_mark(place + 2)?;
-                    if place > self.line_start {
-                        self.end_line(place, place)?;
-                    }
-                    return Ok(true);
-                }
-                Some(BACKSLASH) => {
-                    self.escaped = true;
-                    place += 2;
-                }
-                Some(_) => {
-                    let next = self.after_line(place)?;
-                    self.end_line(place, next)?;
-                    place = next;
-                }
-            }
+        let data = self.rows.data;
+        let marks = Marks::new([self.delimiter, b'\n', b'\r', b'\\']);
+        match marks.each(data, |place| self.mark(place)) {
+            Err(Stop::Fault(fault)) => return Err(*fault),
+            Err(Stop::End) => return Ok(true),
+            Ok(()) => {}
         }
         // The last line may do without its end.
         if self.line_start < data.len() || self.rows.lacks_header() {
             self.end_line(data.len(), data.len())?;
         }
         Ok(false)
+    }
+
+    /// Does what a byte that means something says; gives the place to go on from.
+    #[inline]
+    fn mark(&mut self, place: usize) -> Result<usize, Stop> {
+        let data = self.rows.data;
+        if data[place] == self.delimiter {
+            self.end_field(place);
+            self.field_start = place + 1;
+            return Ok(place + 1);
+        }
+        if data[place] != b'\\' {
+            let next = self.after_line(place)?;
+            self.end_line(place, next)?;
+            return Ok(next);
+        }
+        if data.get(place + 1) != Some(&b'.') {
+            self.escaped = true;
+            return Ok(place + 2);
+        }
+        self.check_end_mark(place + 2)?;
+        if place > self.line_start {
+            self.end_line(place, place)?;
+        }
+        Err(Stop::End)
     }
 
     /// Ends the line at `place`; the next one begins at `next`.

@@ -4,7 +4,7 @@
 use arrow::array::RecordBatch;
 use arrow::array::timezone::Tz;
 use arrow::datatypes::{DataType, FieldRef, SchemaRef};
-use bytes::{BufMut, BytesMut};
+use bytes::BufMut;
 use tarn_sql::types::{element_oid, oid, pg_type};
 use tarn_sql::{CopyFormat, CopyHeader, CopyOptions, Error, Result, SqlState};
 
@@ -64,7 +64,7 @@ impl CopyWriter {
     }
 
     /// What comes before the first row in a message of its own: the names of the columns.
-    pub fn begin(&self, out: &mut BytesMut) -> Result<()> {
+    pub fn begin(&self, out: &mut Vec<u8>) -> Result<()> {
         match (self.options.format, self.options.header) {
             // Clients look for the signature in front of the first row, or of the end.
             (CopyFormat::Binary, _) | (_, CopyHeader::No) => Ok(()),
@@ -86,7 +86,7 @@ impl CopyWriter {
         }
     }
 
-    fn signature(&self, out: &mut BytesMut) {
+    fn signature(&self, out: &mut Vec<u8>) {
         if self.options.format == CopyFormat::Binary {
             out.put_slice(SIGNATURE);
             out.put_slice(&[0; 8]);
@@ -94,7 +94,7 @@ impl CopyWriter {
     }
 
     /// What comes after the last row; `first` if there was none.
-    pub fn end(&self, first: bool, out: &mut BytesMut) -> Result<()> {
+    pub fn end(&self, first: bool, out: &mut Vec<u8>) -> Result<()> {
         if self.options.format != CopyFormat::Binary {
             return Ok(());
         }
@@ -108,7 +108,7 @@ impl CopyWriter {
     }
 
     /// Writes rows of `rows` until there are enough bytes; gives the row after the last.
-    pub fn write(&self, rows: &Outgoing, out: &mut BytesMut) -> Result<usize> {
+    pub fn write(&self, rows: &Outgoing, out: &mut Vec<u8>) -> Result<usize> {
         let format = match self.options.format {
             CopyFormat::Binary => Format::Binary,
             CopyFormat::Text | CopyFormat::Csv => Format::Text,
@@ -135,7 +135,7 @@ impl CopyWriter {
         Ok(row)
     }
 
-    fn text(&self, cells: &[Cell<'_>], row: usize, out: &mut BytesMut) -> Result<()> {
+    fn text(&self, cells: &[Cell<'_>], row: usize, out: &mut Vec<u8>) -> Result<()> {
         for (place, (cell, column)) in cells.iter().zip(&self.columns).enumerate() {
             if place > 0 {
                 out.put_u8(self.options.delimiter);
@@ -154,7 +154,7 @@ impl CopyWriter {
         Ok(())
     }
 
-    fn csv(&self, cells: &[Cell<'_>], row: usize, out: &mut BytesMut) -> Result<()> {
+    fn csv(&self, cells: &[Cell<'_>], row: usize, out: &mut Vec<u8>) -> Result<()> {
         for (place, (cell, column)) in cells.iter().zip(&self.columns).enumerate() {
             if place > 0 {
                 out.put_u8(self.options.delimiter);
@@ -174,7 +174,7 @@ impl CopyWriter {
     }
 
     /// Puts backslashes into what was written from `start` on.
-    fn escape(&self, start: usize, out: &mut BytesMut) {
+    fn escape(&self, start: usize, out: &mut Vec<u8>) {
         let special = |byte: &u8| self.special[usize::from(*byte)];
         let Some(place) = out[start..].iter().position(special) else { return };
         let rest = out[start + place..].to_vec();
@@ -198,7 +198,7 @@ impl CopyWriter {
     }
 
     /// Puts quotes around what was written from `start` on, if it needs them.
-    fn quote(&self, start: usize, force: bool, out: &mut BytesMut) {
+    fn quote(&self, start: usize, force: bool, out: &mut Vec<u8>) {
         let value = &out[start..];
         // A line of `\.` alone would end the data.
         let end_mark = self.columns.len() == 1 && value == b"\\.";
@@ -219,14 +219,14 @@ impl CopyWriter {
     }
 }
 
-fn binary(cells: &[Cell<'_>], row: usize, out: &mut BytesMut) -> Result<()> {
+fn binary(cells: &[Cell<'_>], row: usize, out: &mut Vec<u8>) -> Result<()> {
     let too_many = || Error::new(SqlState::PROGRAM_LIMIT_EXCEEDED, "a row has more than 32767 columns");
     out.put_i16(i16::try_from(cells.len()).map_err(|_| too_many())?);
     cells.iter().try_for_each(|cell| cell.write(row, out))
 }
 
 /// One CopyData message.
-fn message(out: &mut BytesMut, body: impl FnOnce(&mut BytesMut) -> Result<()>) -> Result<()> {
+fn message(out: &mut Vec<u8>, body: impl FnOnce(&mut Vec<u8>) -> Result<()>) -> Result<()> {
     out.put_u8(b'd');
     let start = out.len();
     out.put_i32(0);

@@ -9,7 +9,7 @@ use arrow::datatypes::{
     TimeUnit, TimestampMicrosecondType, TimestampMillisecondType, TimestampNanosecondType,
     TimestampSecondType, UInt8Type, UInt16Type, UInt32Type, UInt64Type,
 };
-use bytes::{BufMut, BytesMut};
+use bytes::BufMut;
 use tarn_sql::types::{self, oid, pg_type};
 use tarn_sql::{Error, Result, SqlState};
 
@@ -62,7 +62,7 @@ fn integer(array: &dyn Array, bytes: i16) -> Result<Writer<'_>> {
 }
 
 /// Four bytes are signed or, for an OID, unsigned: both fit.
-fn put_integer(value: i64, bytes: i16, out: &mut BytesMut) -> Result<()> {
+fn put_integer(value: i64, bytes: i16, out: &mut Vec<u8>) -> Result<()> {
     let fits = match bytes {
         2 => i16::try_from(value).map(|value| out.put_i16(value)).is_ok(),
         4 => match (i32::try_from(value), u32::try_from(value)) {
@@ -92,16 +92,16 @@ fn put_integer(value: i64, bytes: i16, out: &mut BytesMut) -> Result<()> {
 fn decimal(array: &dyn Array) -> Result<Writer<'_>> {
     Ok(match array.data_type() {
         DataType::Decimal32(_, scale) => {
-            let scale = *scale;
-            primitive::<Decimal32Type>(array, move |value, out| number::numeric128(value.into(), scale, out))
+            let decimals = number::Decimals::new(*scale);
+            primitive::<Decimal32Type>(array, move |value, out| decimals.binary(value.into(), out))
         }
         DataType::Decimal64(_, scale) => {
-            let scale = *scale;
-            primitive::<Decimal64Type>(array, move |value, out| number::numeric128(value.into(), scale, out))
+            let decimals = number::Decimals::new(*scale);
+            primitive::<Decimal64Type>(array, move |value, out| decimals.binary(value.into(), out))
         }
         DataType::Decimal128(_, scale) => {
-            let scale = *scale;
-            primitive::<Decimal128Type>(array, move |value, out| number::numeric128(value, scale, out))
+            let decimals = number::Decimals::new(*scale);
+            primitive::<Decimal128Type>(array, move |value, out| decimals.binary(value, out))
         }
         DataType::Decimal256(_, scale) => {
             let scale = *scale;
@@ -157,7 +157,7 @@ fn scalar(array: &dyn Array) -> Result<Writer<'_>> {
 }
 
 /// Days since 2000-01-01.
-fn date(days: i64, out: &mut BytesMut) -> Result<()> {
+fn date(days: i64, out: &mut Vec<u8>) -> Result<()> {
     put_integer(days - time::PG_EPOCH_DAYS, 4, out)
 }
 
@@ -171,7 +171,7 @@ fn timestamp<T: arrow::datatypes::ArrowTimestampType>(array: &dyn Array) -> Writ
     })
 }
 
-fn raw(before: &[u8], value: &[u8], out: &mut BytesMut) -> Result<()> {
+fn raw(before: &[u8], value: &[u8], out: &mut Vec<u8>) -> Result<()> {
     out.put_slice(before);
     out.put_slice(value);
     Ok(())

@@ -5,7 +5,7 @@ use arrow::array::timezone::Tz;
 use arrow::array::{Array, AsArray};
 use arrow::buffer::NullBuffer;
 use arrow::datatypes::{DataType, Field, UnionMode};
-use bytes::{BufMut, BytesMut};
+use bytes::BufMut;
 use tarn_sql::Result;
 use tarn_sql::types::{oid, pg_type};
 
@@ -28,7 +28,7 @@ impl<'a> Value<'a> {
         Ok(Value { nulls: array.logical_nulls(), write: writer(field, array, zone)? })
     }
 
-    fn put(&self, row: usize, out: &mut BytesMut) -> Result<()> {
+    fn put(&self, row: usize, out: &mut Vec<u8>) -> Result<()> {
         if self.nulls.as_ref().is_some_and(|nulls| nulls.is_null(row)) {
             out.put_slice(b"null");
             Ok(())
@@ -65,11 +65,11 @@ fn object<'a>(array: &'a dyn Array, zone: Tz) -> Result<Writer<'a>> {
     let array = array.as_struct();
     let mut members = Vec::with_capacity(array.num_columns());
     for (position, (field, column)) in array.fields().iter().zip(array.columns()).enumerate() {
-        let mut head = BytesMut::new();
+        let mut head = Vec::new();
         head.put_u8(if position == 0 { b'{' } else { b',' });
         put_string(field.name(), &mut head);
         head.put_u8(b':');
-        members.push((head.freeze(), Value::new(field, column.as_ref(), zone)?));
+        members.push((head, Value::new(field, column.as_ref(), zone)?));
     }
     Ok(Box::new(move |row, out| {
         if members.is_empty() {
@@ -113,7 +113,7 @@ fn map<'a>(array: &'a dyn Array, zone: Tz) -> Result<Writer<'a>> {
     }))
 }
 
-fn put_key(keys: &Value<'_>, entry: usize, out: &mut BytesMut) -> Result<()> {
+fn put_key(keys: &Value<'_>, entry: usize, out: &mut Vec<u8>) -> Result<()> {
     let start = out.len();
     keys.put(entry, out)?;
     if out.get(start) != Some(&b'"') {
@@ -173,7 +173,7 @@ fn scalar<'a>(field: &Field, array: &'a dyn Array, zone: Tz) -> Result<Writer<'a
         }),
         DataType::Binary | DataType::LargeBinary | DataType::BinaryView | DataType::FixedSizeBinary(_) => {
             binaries(array, |value, out| {
-                let mut hex = BytesMut::new();
+                let mut hex = Vec::new();
                 text::bytea(value, &mut hex)?;
                 put_string(&String::from_utf8_lossy(&hex), out);
                 Ok(())
@@ -199,14 +199,14 @@ fn number_or_quoted<'a>(array: &'a dyn Array, zone: Tz) -> Result<Writer<'a>> {
 }
 
 /// Makes a string of what was written from `start` on.
-fn quote(start: usize, out: &mut BytesMut) {
+fn quote(start: usize, out: &mut Vec<u8>) {
     let text = String::from_utf8_lossy(&out[start..]).into_owned();
     out.truncate(start);
     put_string(&text, out);
 }
 
 /// A string of JSON (RFC 8259 §7), escaping no more than it must.
-fn put_string(text: &str, out: &mut BytesMut) {
+fn put_string(text: &str, out: &mut Vec<u8>) {
     out.put_u8(b'"');
     for character in text.chars() {
         match character {

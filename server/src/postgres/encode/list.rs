@@ -5,7 +5,7 @@ use std::ops::Range;
 use arrow::array::timezone::Tz;
 use arrow::array::{Array, ArrayRef, AsArray};
 use arrow::datatypes::{DataType, FieldRef};
-use bytes::{BufMut, BytesMut};
+use bytes::BufMut;
 use tarn_sql::types;
 use tarn_sql::{Error, Result, SqlState};
 
@@ -85,7 +85,7 @@ pub fn text_writer(array: &dyn Array, zone: Tz) -> Result<Writer<'_>> {
 }
 
 /// Puts what was written from `start` on into quotes, if an array's text needs it (`array_out`).
-fn quote(start: usize, out: &mut BytesMut) {
+fn quote(start: usize, out: &mut Vec<u8>) {
     let text = &out[start..];
     let special = |byte: &u8| {
         matches!(byte, b'"' | b'\\' | b'{' | b'}' | b',' | b' ' | b'\t' | b'\n' | b'\r' | 0x0b | 0x0c)
@@ -130,8 +130,8 @@ pub fn binary_writer(array_oid: u32, array: &dyn Array, zone: Tz) -> Result<Writ
 /// The items of a list as `[a,b]`, each written by `write`.
 pub fn put_items(
     range: Range<usize>,
-    out: &mut BytesMut,
-    write: impl Fn(usize, &mut BytesMut) -> Result<()>,
+    out: &mut Vec<u8>,
+    write: impl Fn(usize, &mut Vec<u8>) -> Result<()>,
 ) -> Result<()> {
     put(out, format_args!("["));
     for (position, item) in range.enumerate() {

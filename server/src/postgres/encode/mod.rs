@@ -23,7 +23,7 @@ use arrow::array::timezone::Tz;
 use arrow::array::{Array, RecordBatch};
 use arrow::buffer::NullBuffer;
 use arrow::datatypes::{FieldRef, Schema};
-use bytes::{BufMut, BytesMut};
+use bytes::BufMut;
 use pgwire::messages::data::{FieldDescription, RowDescription};
 use tarn_sql::types::{oid, pg_type};
 use tarn_sql::{Error, Result, SqlState};
@@ -76,7 +76,7 @@ impl RowEncoder {
         first: usize,
         rows_max: usize,
         bytes_max: usize,
-        out: &mut BytesMut,
+        out: &mut Vec<u8>,
     ) -> Result<usize> {
         let cells = self.cells(batch)?;
         let mut rows = 0;
@@ -127,12 +127,12 @@ impl<'a> Cell<'a> {
     }
 
     /// The value of a row that is not null, and nothing else.
-    pub fn put(&self, row: usize, out: &mut BytesMut) -> Result<()> {
+    pub fn put(&self, row: usize, out: &mut Vec<u8>) -> Result<()> {
         (self.write)(row, out)
     }
 
     /// The value with its length before it, or the mark of a null.
-    pub fn write(&self, row: usize, out: &mut BytesMut) -> Result<()> {
+    pub fn write(&self, row: usize, out: &mut Vec<u8>) -> Result<()> {
         if self.is_null(row) {
             out.put_i32(-1);
             return Ok(());
@@ -144,7 +144,7 @@ impl<'a> Cell<'a> {
     }
 }
 
-fn write_row(cells: &[Cell<'_>], row: usize, out: &mut BytesMut) -> Result<()> {
+fn write_row(cells: &[Cell<'_>], row: usize, out: &mut Vec<u8>) -> Result<()> {
     out.put_u8(b'D');
     let start = out.len();
     out.put_i32(0);
@@ -157,7 +157,7 @@ fn write_row(cells: &[Cell<'_>], row: usize, out: &mut BytesMut) -> Result<()> {
 }
 
 /// Puts the length of what follows `start` into the four bytes there; `without` of them are not counted.
-pub fn put_length(out: &mut BytesMut, start: usize, without: usize) -> Result<()> {
+pub fn put_length(out: &mut Vec<u8>, start: usize, without: usize) -> Result<()> {
     let length = out.len() - start - without;
     let length = i32::try_from(length).ok().filter(|_| length <= VALUE_BYTES_MAX);
     let length = length.ok_or_else(|| too_large("a value is longer than 1 GB"))?;
@@ -170,8 +170,8 @@ fn too_large(message: &str) -> Error {
 }
 
 /// Text into the buffer.
-fn put(out: &mut BytesMut, text: fmt::Arguments<'_>) {
-    fmt::Write::write_fmt(out, text).expect("a buffer in memory takes what it is given");
+fn put(out: &mut Vec<u8>, text: fmt::Arguments<'_>) {
+    std::io::Write::write_fmt(out, text).expect("a buffer in memory takes what it is given");
 }
 
 /// Whether a type's binary format is its text.

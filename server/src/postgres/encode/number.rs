@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use bytes::{BufMut, BytesMut};
+use bytes::BufMut;
 use tarn_sql::{Error, Result, SqlState};
 
 use super::put;
@@ -14,7 +14,7 @@ const FLOAT4_EXPONENT_FROM: i32 = 6;
 /// Below this power of ten too.
 const EXPONENT_BELOW: i32 = -4;
 
-pub fn float4(value: f32, out: &mut BytesMut) -> Result<()> {
+pub fn float4(value: f32, out: &mut Vec<u8>) -> Result<()> {
     if value.is_finite() {
         finite(format_args!("{value:e}"), FLOAT4_EXPONENT_FROM, out);
     } else {
@@ -23,7 +23,7 @@ pub fn float4(value: f32, out: &mut BytesMut) -> Result<()> {
     Ok(())
 }
 
-pub fn float8(value: f64, out: &mut BytesMut) -> Result<()> {
+pub fn float8(value: f64, out: &mut Vec<u8>) -> Result<()> {
     if value.is_finite() {
         finite(format_args!("{value:e}"), FLOAT8_EXPONENT_FROM, out);
     } else {
@@ -57,7 +57,7 @@ impl fmt::Write for Scratch {
 }
 
 /// Rust's `{:e}` gives the same shortest digits (`-1.25e-7`); only the place of the point and the exponent differ.
-fn finite(scientific: fmt::Arguments<'_>, exponent_from: i32, out: &mut BytesMut) {
+fn finite(scientific: fmt::Arguments<'_>, exponent_from: i32, out: &mut Vec<u8>) {
     let mut scratch = Scratch::default();
     fmt::Write::write_fmt(&mut scratch, scientific).expect("17 digits and an exponent fit");
     let text = std::str::from_utf8(&scratch.bytes[..scratch.length]).expect("numbers are ASCII");
@@ -80,7 +80,7 @@ fn finite(scientific: fmt::Arguments<'_>, exponent_from: i32, out: &mut BytesMut
     }
 }
 
-fn positional(first: &str, rest: &str, exponent: i32, out: &mut BytesMut) {
+fn positional(first: &str, rest: &str, exponent: i32, out: &mut Vec<u8>) {
     let Ok(whole) = usize::try_from(exponent) else {
         let zeros = usize::try_from(-exponent - 1).unwrap_or(0);
         put(out, format_args!("0.{:0<zeros$}{first}{rest}", ""));
@@ -122,14 +122,14 @@ fn put_digits(mut value: u64, room: &mut [u8; 20]) -> usize {
 }
 
 /// An integer in text.
-pub fn integer(value: i64, out: &mut BytesMut) -> Result<()> {
+pub fn integer(value: i64, out: &mut Vec<u8>) -> Result<()> {
     if value < 0 {
         out.put_u8(b'-');
     }
     unsigned(value.unsigned_abs(), out)
 }
 
-pub fn unsigned(value: u64, out: &mut BytesMut) -> Result<()> {
+pub fn unsigned(value: u64, out: &mut Vec<u8>) -> Result<()> {
     let mut room = [0; 20];
     let start = put_digits(value, &mut room);
     out.put_slice(&room[start..]);
@@ -139,38 +139,66 @@ pub fn unsigned(value: u64, out: &mut BytesMut) -> Result<()> {
 /// Decimals that fit into 64 bits are written without a detour, if their scale is one of these.
 const SHORT_SCALES: std::ops::RangeInclusive<i8> = 0..=18;
 
-/// The sign of a short decimal, and what stands before and behind its point; `None` for all others.
-fn short(value: i128, scale: i8) -> Option<(bool, u64, u64)> {
-    let places = u32::try_from(scale).ok().filter(|_| SHORT_SCALES.contains(&scale))?;
-    let value = i64::try_from(value).ok()?;
-    let (magnitude, point) = (value.unsigned_abs(), 10u64.pow(places));
-    Some((value < 0, magnitude / point, magnitude % point))
+/// Decimals of one scale.
+#[derive(Debug, Clone, Copy)]
+pub struct Decimals {
+    scale: i8,
+    /// Ten to the power of the scale, if it is a short one.
+    point: Option<u64>,
 }
 
-/// A decimal in text.
-pub fn decimal128(value: i128, scale: i8, out: &mut BytesMut) -> Result<()> {
-    let Some((negative, whole, behind)) = short(value, scale) else { return decimal(value, scale, out) };
-    let mut room = [b'0'; 20];
-    if negative {
-        out.put_u8(b'-');
+impl Decimals {
+    pub fn new(scale: i8) -> Decimals {
+        let places = u32::try_from(scale).ok().filter(|_| SHORT_SCALES.contains(&scale));
+        Decimals { scale, point: places.map(|places| 10u64.pow(places)) }
     }
-    unsigned(whole, out)?;
-    if scale > 0 {
-        out.put_u8(b'.');
-        put_digits(behind, &mut room);
-        out.put_slice(&room[room.len() - usize::from(scale.unsigned_abs())..]);
+
+    /// The sign of a short decimal, and what stands before and behind its point; `None` for all others.
+    fn short(self, value: i128) -> Option<(bool, u64, u64)> {
+        let (value, point) = (i64::try_from(value).ok()?, self.point?);
+        let magnitude = value.unsigned_abs();
+        Some((value < 0, magnitude / point, magnitude % point))
     }
-    Ok(())
+
+    /// In text.
+    pub fn text(self, value: i128, out: &mut Vec<u8>) -> Result<()> {
+        let Some((negative, whole, behind)) = self.short(value) else {
+            return decimal(value, self.scale, out);
+        };
+        if negative {
+            out.put_u8(b'-');
+        }
+        unsigned(whole, out)?;
+        if self.scale == 2 {
+            let [tens, ones] = pair(behind as usize);
+            out.put_slice(&[b'.', tens, ones]);
+        } else if self.scale > 0 {
+            let mut room = [b'0'; 20];
+            out.put_u8(b'.');
+            put_digits(behind, &mut room);
+            out.put_slice(&room[room.len() - usize::from(self.scale.unsigned_abs())..]);
+        }
+        Ok(())
+    }
+
+    /// In binary.
+    pub fn binary(self, value: i128, out: &mut Vec<u8>) -> Result<()> {
+        // More digits behind the point make no whole groups in 64 bits.
+        match self.short(value).filter(|_| self.scale <= 16) {
+            Some((negative, whole, behind)) => short_numeric(negative, whole, behind, self.scale, out),
+            None => numeric(value, self.scale, out),
+        }
+    }
 }
 
-/// A decimal in binary.
-pub fn numeric128(value: i128, scale: i8, out: &mut BytesMut) -> Result<()> {
+fn short_numeric(
+    negative: bool,
+    mut whole: u64,
+    mut behind: u64,
+    scale: i8,
+    out: &mut Vec<u8>,
+) -> Result<()> {
     const GROUP: u64 = 10_000;
-    // More digits behind the point make no whole groups in 64 bits.
-    let parts = short(value, scale).filter(|_| scale <= 16);
-    let Some((negative, mut whole, mut behind)) = parts else {
-        return numeric(value, scale, out);
-    };
     // Groups are counted from the point: five hold what is before it, five what is behind.
     let mut groups = [0u16; 10];
     let places = usize::from(scale.unsigned_abs());
@@ -217,7 +245,7 @@ fn digits(unscaled: impl fmt::Display, scale: i8) -> Digits {
 }
 
 /// A decimal in text.
-pub fn decimal(unscaled: impl fmt::Display, scale: i8, out: &mut BytesMut) -> Result<()> {
+pub fn decimal(unscaled: impl fmt::Display, scale: i8, out: &mut Vec<u8>) -> Result<()> {
     let Digits { negative, digits, scale } = digits(unscaled, scale);
     let sign = if negative { "-" } else { "" };
     if scale == 0 {
@@ -236,7 +264,7 @@ const NUMERIC_NEGATIVE: u16 = 0x4000;
 
 /// A decimal in binary: the count of groups, the weight of the first as a power of 10000, sign, digits behind the
 /// point, and the groups without zero groups at either end.
-pub fn numeric(unscaled: impl fmt::Display, scale: i8, out: &mut BytesMut) -> Result<()> {
+pub fn numeric(unscaled: impl fmt::Display, scale: i8, out: &mut Vec<u8>) -> Result<()> {
     let Digits { negative, digits, scale } = digits(unscaled, scale);
     // Groups are counted from the point: fill both sides up to whole groups.
     let behind = scale.next_multiple_of(GROUP_DIGITS);

@@ -8,7 +8,7 @@ use arrow::datatypes::{
     TimeUnit, TimestampMicrosecondType, TimestampMillisecondType, TimestampNanosecondType,
     TimestampSecondType, UInt8Type, UInt16Type, UInt32Type, UInt64Type,
 };
-use bytes::{BufMut, BytesMut};
+use bytes::BufMut;
 use tarn_sql::Result;
 use tarn_sql::types::{self, oid, pg_type};
 
@@ -70,16 +70,16 @@ pub fn scalar<'a>(array: &'a dyn Array, zone: Tz, separator: Separator) -> Resul
 fn decimal(array: &dyn Array) -> Result<Writer<'_>> {
     Ok(match array.data_type() {
         DataType::Decimal32(_, scale) => {
-            let scale = *scale;
-            primitive::<Decimal32Type>(array, move |value, out| number::decimal128(value.into(), scale, out))
+            let decimals = number::Decimals::new(*scale);
+            primitive::<Decimal32Type>(array, move |value, out| decimals.text(value.into(), out))
         }
         DataType::Decimal64(_, scale) => {
-            let scale = *scale;
-            primitive::<Decimal64Type>(array, move |value, out| number::decimal128(value.into(), scale, out))
+            let decimals = number::Decimals::new(*scale);
+            primitive::<Decimal64Type>(array, move |value, out| decimals.text(value.into(), out))
         }
         DataType::Decimal128(_, scale) => {
-            let scale = *scale;
-            primitive::<Decimal128Type>(array, move |value, out| number::decimal128(value, scale, out))
+            let decimals = number::Decimals::new(*scale);
+            primitive::<Decimal128Type>(array, move |value, out| decimals.text(value, out))
         }
         DataType::Decimal256(_, scale) => {
             let scale = *scale;
@@ -123,19 +123,19 @@ fn timestamp<T: ArrowTimestampType>(array: &dyn Array, zone: Option<Tz>, separat
     })
 }
 
-fn text(value: &str, out: &mut BytesMut) -> Result<()> {
+fn text(value: &str, out: &mut Vec<u8>) -> Result<()> {
     out.put_slice(value.as_bytes());
     Ok(())
 }
 
 /// `\x` and two digits per byte.
-pub fn bytea(value: &[u8], out: &mut BytesMut) -> Result<()> {
+pub fn bytea(value: &[u8], out: &mut Vec<u8>) -> Result<()> {
     out.put_slice(b"\\x");
     hex(value, out);
     Ok(())
 }
 
-pub fn uuid(value: &[u8], out: &mut BytesMut) -> Result<()> {
+pub fn uuid(value: &[u8], out: &mut Vec<u8>) -> Result<()> {
     for (part, range) in [0..4, 4..6, 6..8, 8..10, 10..16].into_iter().enumerate() {
         if part > 0 {
             out.put_u8(b'-');
@@ -145,7 +145,7 @@ pub fn uuid(value: &[u8], out: &mut BytesMut) -> Result<()> {
     Ok(())
 }
 
-fn hex(value: &[u8], out: &mut BytesMut) {
+fn hex(value: &[u8], out: &mut Vec<u8>) {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
     out.reserve(value.len() * 2);
     for byte in value {

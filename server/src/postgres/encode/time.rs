@@ -8,7 +8,7 @@ use arrow::datatypes::{
     IntervalDayTimeType, IntervalMonthDayNanoType, IntervalUnit, IntervalYearMonthType,
     Time32MillisecondType, Time32SecondType, Time64MicrosecondType, Time64NanosecondType, TimeUnit,
 };
-use bytes::{BufMut, BytesMut};
+use bytes::BufMut;
 use chrono::{DateTime, Offset, TimeZone};
 use tarn_sql::{Error, Result, SqlState};
 
@@ -63,7 +63,7 @@ fn civil(days: i64) -> (i64, i64, i64) {
 }
 
 /// The date, and whether it is before year 1 and ` BC` must follow at the end.
-fn put_date(days: i64, out: &mut BytesMut) -> bool {
+fn put_date(days: i64, out: &mut Vec<u8>) -> bool {
     let (year, month, day) = civil(days);
     let before_christ = year <= 0;
     let year = if before_christ { 1 - year } else { year };
@@ -78,7 +78,7 @@ fn put_date(days: i64, out: &mut BytesMut) -> bool {
     before_christ
 }
 
-pub fn date(days: i64, out: &mut BytesMut) -> Result<()> {
+pub fn date(days: i64, out: &mut Vec<u8>) -> Result<()> {
     if put_date(days, out) {
         out.put_slice(b" BC");
     }
@@ -86,7 +86,7 @@ pub fn date(days: i64, out: &mut BytesMut) -> Result<()> {
 }
 
 /// The time of `micros` since midnight.
-pub fn time(micros: i64, out: &mut BytesMut) -> Result<()> {
+pub fn time(micros: i64, out: &mut Vec<u8>) -> Result<()> {
     let seconds = micros / SECOND_MICROS;
     let hours = seconds / 3600;
     if (0..100).contains(&hours) {
@@ -101,7 +101,7 @@ pub fn time(micros: i64, out: &mut BytesMut) -> Result<()> {
 }
 
 /// The microseconds of a second, without zeros at the end.
-fn put_fraction(micros: i64, out: &mut BytesMut) {
+fn put_fraction(micros: i64, out: &mut Vec<u8>) {
     if micros != 0 {
         put(out, format_args!(".{micros:06}"));
         let zeros = out.iter().rev().take_while(|byte| **byte == b'0').count();
@@ -110,7 +110,7 @@ fn put_fraction(micros: i64, out: &mut BytesMut) {
 }
 
 /// A timestamp, in `zone` and with its offset when it has one.
-pub fn timestamp(micros: i64, zone: Option<Tz>, separator: Separator, out: &mut BytesMut) -> Result<()> {
+pub fn timestamp(micros: i64, zone: Option<Tz>, separator: Separator, out: &mut Vec<u8>) -> Result<()> {
     let offset = zone.map(|zone| offset_seconds(micros, zone));
     let local = micros.checked_add(offset.unwrap_or(0) * SECOND_MICROS).ok_or_else(out_of_range)?;
     let before_christ = put_date(local.div_euclid(DAY_MICROS), out);
@@ -134,7 +134,7 @@ fn offset_seconds(micros: i64, zone: Tz) -> i64 {
         .map_or(0, |utc| i64::from(zone.offset_from_utc_datetime(&utc.naive_utc()).fix().local_minus_utc()))
 }
 
-fn put_offset(offset: i64, with_minutes: bool, out: &mut BytesMut) {
+fn put_offset(offset: i64, with_minutes: bool, out: &mut Vec<u8>) {
     let sign = if offset < 0 { '-' } else { '+' };
     let seconds = offset.abs();
     put(out, format_args!("{sign}{:02}", seconds / 3600));
@@ -156,7 +156,7 @@ pub struct Interval {
 
 /// `1 year 2 mons 3 days 04:05:06.7`: zero parts are left out, and a positive part after a negative one has a `+`
 /// (`EncodeInterval`).
-pub fn interval(interval: &Interval, out: &mut BytesMut) -> Result<()> {
+pub fn interval(interval: &Interval, out: &mut Vec<u8>) -> Result<()> {
     let start = out.len();
     let mut after_negative = false;
     let parts = [(interval.months / 12, "year"), (interval.months % 12, "mon"), (interval.days, "day")];

@@ -2,16 +2,15 @@
 
 use arrow::array::{Array, ArrowPrimitiveType, AsArray};
 use arrow::datatypes::DataType;
-use bytes::BytesMut;
 use tarn_sql::{Error, Result};
 
 /// Writes the value of a row, which is not null.
-pub type Writer<'a> = Box<dyn Fn(usize, &mut BytesMut) -> Result<()> + Send + 'a>;
+pub type Writer<'a> = Box<dyn Fn(usize, &mut Vec<u8>) -> Result<()> + Send + 'a>;
 
 /// Values of a primitive array, each written by `write`.
 pub fn primitive<'a, T: ArrowPrimitiveType>(
     array: &'a dyn Array,
-    write: impl Fn(T::Native, &mut BytesMut) -> Result<()> + Send + 'a,
+    write: impl Fn(T::Native, &mut Vec<u8>) -> Result<()> + Send + 'a,
 ) -> Writer<'a> {
     let array = array.as_primitive::<T>();
     Box::new(move |row, out| write(array.value(row), out))
@@ -20,7 +19,7 @@ pub fn primitive<'a, T: ArrowPrimitiveType>(
 /// Values of a string array.
 pub fn strings<'a>(
     array: &'a dyn Array,
-    write: impl Fn(&str, &mut BytesMut) -> Result<()> + Send + 'a,
+    write: impl Fn(&str, &mut Vec<u8>) -> Result<()> + Send + 'a,
 ) -> Result<Writer<'a>> {
     Ok(match array.data_type() {
         DataType::Utf8 => {
@@ -42,7 +41,7 @@ pub fn strings<'a>(
 /// Values of a binary array.
 pub fn binaries<'a>(
     array: &'a dyn Array,
-    write: impl Fn(&[u8], &mut BytesMut) -> Result<()> + Send + 'a,
+    write: impl Fn(&[u8], &mut Vec<u8>) -> Result<()> + Send + 'a,
 ) -> Result<Writer<'a>> {
     Ok(match array.data_type() {
         DataType::Binary => {
