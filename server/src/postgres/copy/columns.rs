@@ -51,7 +51,11 @@ pub fn decode(chunk: &Chunk, layout: &Layout) -> Result<Decoded, Fault> {
             Err(wrong) => first = Some((wrong.row, reader.fault(*wrong))),
         }
     }
-    let rows = first.as_ref().map_or(fields.rows(), |(row, _)| *row);
+    let mut rows = first.as_ref().map_or(fields.rows(), |(row, _)| *row);
+    // A row that lacks fields has been filled up.
+    if fault.as_ref().is_some_and(|fault| rows > 0 && fields.line(rows - 1) == fault.line) {
+        rows -= 1;
+    }
     let missing = first_null(&fields, rows, layout);
     if let Some(fault) = missing.or(first.map(|(_, fault)| fault)).or(fault) {
         return Err(fault);

@@ -256,6 +256,24 @@ fn text_as_postgresql_reads_it() {
 }
 
 #[test]
+fn the_first_row_that_lacks_a_value_is_named() {
+    let schema: SchemaRef = Arc::new(Schema::new(vec![
+        Field::new("a", DataType::Int64, false),
+        Field::new("b", DataType::Int64, true),
+    ]));
+    let wrong = |data: &str| {
+        let fault = read(&schema, &options(CopyFormat::Csv), data.as_bytes(), 64).expect_err("it is wrong");
+        format!("{} {} {}", fault.line, fault.report.sqlstate, fault.report.message)
+    };
+    let missing = "23502 null value in column \"a\" of relation \"t\" violates not-null constraint";
+    assert_eq!(wrong("1,\n,2\n,3\nx,4\n"), format!("2 {missing}"));
+    assert_eq!(wrong("1,\n,2\n3\n"), format!("2 {missing}"));
+    // What is wrong with the same row in itself is said first.
+    assert_eq!(wrong("1,\n,x\n"), "2 22P02 invalid input syntax for type bigint: \"x\"");
+    assert_eq!(wrong("1,\n\n"), "2 22P04 missing data for column \"b\"");
+}
+
+#[test]
 fn csv_as_postgresql_reads_it() {
     let csv = options(CopyFormat::Csv);
     check(&csv, "1,one\n2,\n3,\"\"\n", &["1\tone", "2\t\\N", "3\t"]);
