@@ -109,7 +109,8 @@ pub(crate) fn find(name: &str) -> Result<&'static Procedure> {
     match nearest(name, known()) {
         Some(near) => Err(error.with_hint(format!("Did you mean \"{near}\"?"))),
         None => {
-            let names: Vec<&str> = all().map(|procedure| procedure.name).chain(["crawl"]).collect();
+            let names: Vec<&str> =
+                all().map(|procedure| procedure.name).chain(["crawl", "create_changelog_view"]).collect();
             Err(error.with_hint(format!("The procedures are: {}.", names.join(", "))))
         }
     }

@@ -3,6 +3,7 @@
 //! this, in `../authorize.rs`. It must never read data or change anything.
 
 mod change;
+mod changelog;
 mod changes;
 mod copy;
 mod names;

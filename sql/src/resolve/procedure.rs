@@ -4,7 +4,7 @@
 use super::names::Scope;
 use super::query::resolve_query;
 use super::target::{entry_of, table_target};
-use super::{Action, is_missing};
+use super::{Action, changelog, create_view, is_missing};
 use crate::error::{Error, Result};
 use crate::parse::{parse_name, parse_query};
 use crate::procedure::{Arguments, On, Procedure, ProcedureCall, TABLE_PARAMETER, find};
@@ -23,6 +23,9 @@ pub(super) async fn resolve_call(call: Call, scope: &Scope) -> Result<Action> {
             crate::plan::Arguments::new("system.crawl", &["location", "schema"], call.arguments)?;
         let location = arguments.text("location")?;
         return Ok(Action::Crawl { location, schema: arguments.text("schema")? });
+    }
+    if name.name == changelog::PROCEDURE {
+        return create_view(changelog::changelog_view(call.arguments, scope).await?, scope).await;
     }
     let procedure = find(&name.name)?;
     let mut given = call.arguments;
