@@ -103,7 +103,7 @@ impl<'a> Reader<'a> {
     #[inline]
     fn put(&mut self, start: usize, end: usize) {
         let Some(column) = self.rows.next_column() else { return };
-        if &self.rows.data[start..end] != self.null {
+        if self.rows.data[start..end] != *self.null {
             self.rows.fields.push(start, end);
         } else if self.rows.layout.force_not_null[column] {
             self.put_text(self.null);

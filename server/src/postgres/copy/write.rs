@@ -262,5 +262,5 @@ fn any_byte(field: &FieldRef, options: &CopyOptions) -> bool {
         || !usual
         || odd_quote
         || odd_null
-        || field.data_type() == &DataType::Null
+        || *field.data_type() == DataType::Null
 }
