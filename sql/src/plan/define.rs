@@ -106,7 +106,7 @@ fn query_columns(planned: &QueryPlan, given: &[String]) -> Result<SchemaRef> {
         return Err(Error::new(SqlState::SYNTAX_ERROR, message));
     }
     names[..given.len()].clone_from_slice(given);
-    Ok(query::renamed(planned.logical.schema().as_arrow(), &names))
+    Ok(planned.schema_as(&names))
 }
 
 /// The options of `WITH`.

@@ -21,6 +21,8 @@ use datafusion::logical_expr::simplify::SimplifyContext;
 use datafusion::logical_expr::{
     AggregateUDF, Expr, HigherOrderUDF, LogicalPlan, LogicalPlanBuilder, ScalarUDF, TableSource, WindowUDF,
 };
+use datafusion::optimizer::AnalyzerRule;
+use datafusion::optimizer::analyzer::type_coercion::TypeCoercion;
 use datafusion::optimizer::simplify_expressions::ExprSimplifier;
 use datafusion::sql::planner::{ParserOptions, PlannerContext, SqlToRel};
 use datafusion::sql::sqlparser::ast::{Query, Statement};
@@ -58,7 +60,30 @@ impl QueryPlan {
 
     /// The result's columns under the names they are shown with.
     pub fn schema(&self) -> SchemaRef {
-        renamed(self.logical.schema().as_arrow(), &self.names)
+        self.schema_as(&self.names)
+    }
+
+    /// The result's columns under other names, in the types that they have when the branches of CASE and UNION have
+    /// agreed on one of their kind. Before all parameters are known that may fail, and they have the first branch's.
+    pub fn schema_as(&self, names: &[String]) -> SchemaRef {
+        let first = self.logical.schema().as_arrow();
+        let agreed = TypeCoercion::new().analyze(self.logical.clone(), &ConfigOptions::default());
+        let Ok(agreed) = agreed else { return renamed(first, names) };
+        let field = |(first, agreed): (&FieldRef, &FieldRef)| {
+            let types = (first.data_type(), agreed.data_type());
+            if is_kin(types) { Arc::clone(agreed) } else { Arc::clone(first) }
+        };
+        let fields = first.fields().iter().zip(agreed.schema().fields()).map(field);
+        renamed(&Schema::new(fields.collect::<Vec<FieldRef>>()), names)
+    }
+}
+
+/// Whether PostgreSQL has values of the two types meet without a cast: numbers, or days and times.
+fn is_kin(types: (&DataType, &DataType)) -> bool {
+    match types {
+        (DataType::Null, _) => true,
+        (DataType::Date32 | DataType::Timestamp(..), DataType::Timestamp(..)) => true,
+        (first, agreed) => first.is_numeric() && agreed.is_numeric(),
     }
 }
 
