@@ -133,6 +133,7 @@ impl Session {
             statement: *prepare.statement,
             source: Arc::from(prepare.text.as_str()),
             text: prepare.text,
+            notes: Vec::new(),
         };
         let statement = Box::pin(self.prepare(parsed, &types)).await?;
         self.keep_prepared(prepare.name, Named { statement: Some(statement), declared: Vec::new() })

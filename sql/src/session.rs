@@ -212,6 +212,7 @@ impl Session {
         let timeout = self.settings.statement_timeout();
         let deadline = timeout.map(|timeout| tokio::time::Instant::now() + timeout);
         let source = Arc::clone(&parsed.source);
+        parsed.notes.iter().for_each(|note| self.notices.push(Notice::plain(note.clone())));
         let outcome = self.steps(parsed, parameters, Stop { token, deadline }).await;
         match outcome {
             Ok(done) => Ok(done),

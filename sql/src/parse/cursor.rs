@@ -20,6 +20,8 @@ pub(crate) struct Cursor<'a> {
     /// Byte offset of each line's start.
     lines: Vec<usize>,
     parser: Parser<'a>,
+    /// What the user should be told of the statement that is being read.
+    notes: Vec<String>,
 }
 
 impl<'a> Cursor<'a> {
@@ -27,7 +29,7 @@ impl<'a> Cursor<'a> {
         let lines = std::iter::once(0).chain(sql.match_indices('\n').map(|(at, _)| at + 1)).collect();
         let tokens = Tokenizer::new(&DIALECT, sql).tokenize_with_location();
         let parser = Parser::new(&DIALECT).with_recursion_limit(nesting_max);
-        let mut cursor = Cursor { sql, lines, parser };
+        let mut cursor = Cursor { sql, lines, parser, notes: Vec::new() };
         let tokens = tokens.map_err(|error| cursor.error(ParserError::from(error)))?;
         if prefixes_in_a_row(&tokens) > nesting_max {
             return Err(too_deep());
@@ -37,6 +39,16 @@ impl<'a> Cursor<'a> {
         cursor.parser =
             Parser::new(&DIALECT).with_recursion_limit(nesting_max).with_tokens_with_locations(tokens);
         Ok(cursor)
+    }
+
+    /// Tells the user something beside the statement's result.
+    pub fn note(&mut self, text: String) {
+        self.notes.push(text);
+    }
+
+    /// What has been noted since the last call.
+    pub fn take_notes(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.notes)
     }
 
     pub fn at_end(&self) -> bool {

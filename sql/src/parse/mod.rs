@@ -51,6 +51,8 @@ pub struct Parsed {
     pub(crate) text: String,
     /// The whole text it came in; positions count in this one.
     pub(crate) source: Arc<str>,
+    /// What the user should be told beside the result.
+    pub(crate) notes: Vec<String>,
 }
 
 impl Parsed {
@@ -86,7 +88,8 @@ pub fn parse(sql: &str) -> Result<Vec<Parsed>> {
             return Err(cursor.leftover());
         }
         let text = sql[start..cursor.offset()].trim_end().to_owned();
-        statements.push(Parsed { statement, text, source: Arc::clone(&source) });
+        let notes = cursor.take_notes();
+        statements.push(Parsed { statement, text, source: Arc::clone(&source), notes });
     }
 }
 

@@ -124,10 +124,10 @@ fn primitive(cursor: &mut Cursor) -> Result<PrimitiveType> {
             PrimitiveType::Timestamptz
         }
         "TEXT" | "STRING" => PrimitiveType::String,
-        "VARCHAR" | "CHAR" | "BPCHAR" => character(cursor, &word, position)?,
+        "VARCHAR" | "CHAR" | "BPCHAR" => character(cursor, &word)?,
         "CHARACTER" => {
-            let _ = cursor.eat("VARYING");
-            character(cursor, "CHARACTER", position)?
+            let varying = cursor.eat("VARYING");
+            character(cursor, if varying { "VARCHAR" } else { "CHAR" })?
         }
         "UUID" => PrimitiveType::Uuid,
         "BYTEA" | "VARBINARY" | "BLOB" => PrimitiveType::Binary,
@@ -191,14 +191,14 @@ fn timestamp(cursor: &mut Cursor) -> Result<PrimitiveType> {
     Ok(PrimitiveType::Timestamp)
 }
 
-/// A length would have to be enforced on every write; Iceberg strings have none.
-fn character(cursor: &mut Cursor, word: &str, position: u32) -> Result<PrimitiveType> {
-    match size(cursor)? {
-        None if word == "VARCHAR" || word == "BPCHAR" => Ok(PrimitiveType::String),
-        None | Some(_) => Err(Error::unsupported(format!("a length limit on {}", word.to_lowercase()))
-            .with_hint("Use text, or varchar without a length.")
-            .with_position(position)),
+/// Iceberg's strings have no length, and no engine that writes them would keep to one: it is read, and the user is told.
+fn character(cursor: &mut Cursor, word: &str) -> Result<PrimitiveType> {
+    let length = size(cursor)?.or((word == "CHAR").then_some(1));
+    if let Some(length) = length {
+        let word = word.to_lowercase();
+        cursor.note(format!("type {word}({length}) is kept as text: its length is not checked"));
     }
+    Ok(PrimitiveType::String)
 }
 
 fn decimal(cursor: &mut Cursor, position: u32) -> Result<PrimitiveType> {
