@@ -59,13 +59,19 @@ pub fn check_namespace_name(name: &str) -> Result<()> {
     check_identifier(name)?;
     let detail = if VIRTUAL_NAMESPACES.contains(&name) {
         format!("The schema \"{name}\" is provided by the server.")
-    } else if name.starts_with("pg_") {
+    } else if name.starts_with("pg_") && !is_temporary_namespace(name) {
         "The prefix \"pg_\" is reserved for system schemas.".to_owned()
     } else {
         return Ok(());
     };
     Err(Error::new(ErrorKind::InvalidName, format!("unacceptable schema name {}", quote_always(name)))
         .with_detail(detail))
+}
+
+/// Whether a namespace is that of one session's temporary tables: `pg_temp_7`. Only a session may make its own.
+pub fn is_temporary_namespace(name: &str) -> bool {
+    let number = name.strip_prefix("pg_temp_");
+    number.is_some_and(|digits| !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
 /// Refuses a name that no new role may have.

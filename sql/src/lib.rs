@@ -9,6 +9,7 @@ mod portal;
 mod prepared;
 mod session;
 mod settings;
+mod temporary;
 mod transaction;
 
 mod parse;

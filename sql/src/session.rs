@@ -26,6 +26,8 @@ use crate::settings::Settings;
 use crate::sqlstate::SqlState;
 use crate::statement::{Statement, Transaction};
 use crate::stop::Stop;
+use crate::system::Wanted;
+use crate::temporary;
 use crate::transaction::{Isolation, Open};
 
 /// Where a session stands between statements.
@@ -69,6 +71,10 @@ pub struct Session {
     user: RoleId,
     settings: Settings,
     pub(crate) open: Option<Open>,
+    /// Something temporary may have been made.
+    pub(crate) temporary: bool,
+    /// What the last statement has wanted to be set.
+    wanted: Wanted,
     notices: Vec<Notice>,
     canceller: Canceller,
     backend_pid: i32,
@@ -99,6 +105,8 @@ impl Session {
             user,
             settings,
             open: None,
+            temporary: false,
+            wanted: Wanted::default(),
             notices,
             canceller,
             backend_pid,
@@ -125,6 +133,8 @@ impl Session {
     /// Whatever executing it would say about its names, rights and types.
     pub async fn prepare(&mut self, parsed: Parsed, types: &[Option<DataType>]) -> Result<Prepared> {
         self.refuse_when_failed(&parsed.statement)?;
+        self.set_wanted();
+        self.ensure_temporary(&parsed.statement).await?;
         if let Some(columns) = self.columns_by_name(&parsed.statement)? {
             return Ok(Prepared { parsed, parameters: Vec::new(), columns });
         }
@@ -193,6 +203,7 @@ impl Session {
 
     /// Settings that the client must be told of, as PostgreSQL spells them, since the last call.
     pub fn take_parameter_changes(&mut self) -> Vec<(String, String)> {
+        self.set_wanted();
         self.settings.take_changes()
     }
 
@@ -206,7 +217,18 @@ impl Session {
         self.settings.time_zone()
     }
 
+    /// Sets what the last statement has asked for with `set_config`; the values have been checked then.
+    fn set_wanted(&mut self) {
+        let wanted = std::mem::take(&mut *self.wanted.lock());
+        for set in wanted {
+            if let Err(error) = execute::set(&set, self) {
+                tracing::warn!(setting = set.setting, %error, "a setting that was checked is refused");
+            }
+        }
+    }
+
     async fn run_with(&mut self, parsed: Parsed, parameters: &[ArrayRef]) -> Result<Outcome> {
+        self.set_wanted();
         self.refuse_when_failed(&parsed.statement)?;
         let token = self.canceller.renew();
         let timeout = self.settings.statement_timeout();
@@ -271,7 +293,9 @@ impl Session {
         stop: &Stop,
         attempt: &mut Attempt,
     ) -> Result<Outcome> {
+        self.ensure_temporary(&parsed.statement).await?;
         let mut context = self.context(&parsed.statement).await?;
+        self.wanted = Arc::clone(&context.system.wanted);
         context.stop = stop.clone();
         context.in_turn = attempt.in_turn;
         let planned = stop.or(async {
@@ -300,20 +324,29 @@ impl Session {
     }
 
     /// What one statement works with: the newest catalog version, or what the transaction sees.
-    async fn context(&self, statement: &Statement) -> Result<Context> {
+    pub(crate) async fn context(&self, statement: &Statement) -> Result<Context> {
         let (reader, block) = match &self.open {
             // What ends a transaction must not depend on what became of it.
             Some(open) if matches!(statement, Statement::Transaction(_)) => (open.base().clone(), None),
             Some(open) => (open.reader().await, Some(Arc::clone(&open.block))),
             None => (self.engine.catalog().reader(), None),
         };
-        let principal = self.principal(&reader)?;
-        let scope = Scope { reader, principal, search_path: self.settings.search_path() };
-        let outbox = self.listener.outbox.clone();
-        let mut context =
-            Context::new(Arc::clone(&self.engine), scope, &self.settings, self.backend_pid, outbox)?;
+        let mut context = self.context_of(reader)?;
         context.block = block;
         Ok(context)
+    }
+
+    fn context_of(&self, reader: Reader) -> Result<Context> {
+        let principal = self.principal(&reader)?;
+        let temporary = self.temporary.then(|| self.temporary_schema());
+        let scope = Scope { reader, principal, search_path: self.settings.search_path(), temporary };
+        let outbox = self.listener.outbox.clone();
+        Context::new(Arc::clone(&self.engine), scope, &self.settings, self.backend_pid, outbox)
+    }
+
+    /// The name of the schema of its temporary tables.
+    pub(crate) fn temporary_schema(&self) -> String {
+        temporary::schema_name(self.backend_pid)
     }
 
     fn principal(&self, reader: &Reader) -> Result<Principal> {

@@ -75,6 +75,12 @@ static SETTINGS: &[Setting] = &[
     setting("client_min_messages", Kind::OneOf(LEVELS), "notice", "The least severe message that is sent."),
     reported("datestyle", Kind::Text, "ISO, MDY", "How dates are printed: always ISO.", "DateStyle"),
     setting(
+        "default_table_access_method",
+        Kind::OneOf(&["iceberg"]),
+        "iceberg",
+        "How new tables are stored, as pg_am names it.",
+    ),
+    setting(
         "default_transaction_isolation",
         Kind::OneOf(ISOLATION),
         "repeatable read",
@@ -111,8 +117,15 @@ static SETTINGS: &[Setting] = &[
         "Ends a session that leaves a transaction open for this time; 0 never.",
     ),
     reported("is_superuser", Kind::Fixed, "off", "Whether the user is a superuser.", "is_superuser"),
+    setting("jit", Kind::OneOf(&["off"]), "off", "Whether queries are compiled; they are not."),
     setting("lc_collate", Kind::Fixed, "C", "The order of text: by code point."),
     setting("lc_ctype", Kind::Fixed, "C.UTF-8", "The character classes of text."),
+    setting(
+        "max_index_keys",
+        Kind::Fixed,
+        "32",
+        "The most columns of a key, for drivers; there are no indexes.",
+    ),
     setting("lock_timeout", Kind::Milliseconds, "0", "Kept for drivers; nothing waits for locks."),
     setting("max_identifier_length", Kind::Fixed, "255", "The longest name, in bytes."),
     setting("row_security", Kind::Boolean, "on", "Kept for drivers."),

@@ -139,6 +139,8 @@ pub enum Overwrite {
 #[derive(Debug, Clone)]
 pub struct CreateTable {
     pub name: Name,
+    /// It goes with the session.
+    pub temporary: bool,
     pub or_replace: bool,
     pub if_not_exists: bool,
     /// With a query: either empty or new names for its columns, without types.
@@ -191,6 +193,7 @@ pub struct PartitionTerm {
 #[derive(Debug, Clone)]
 pub struct CreateView {
     pub name: Name,
+    pub temporary: bool,
     pub or_replace: bool,
     pub columns: Vec<String>,
     pub query: Box<ast::Query>,
@@ -467,6 +470,8 @@ pub struct Modes {
 #[derive(Debug, Clone, PartialEq)]
 pub enum Discard {
     All,
+    /// The session's temporary tables.
+    Temporary,
     /// Prepared statements: `DEALLOCATE ALL`.
     Plans,
     /// What we do not keep; the command tag.

@@ -279,6 +279,9 @@ impl Session {
         if let Some(open) = self.open.take() {
             self.undo(open).await;
         }
+        if let Err(error) = self.drop_temporary().await {
+            tracing::warn!(%error, "temporary tables stay until their schema is used again");
+        }
     }
 
     /// Forgets a transaction that a door has begun and in which nothing was done: the next statement commits by itself.

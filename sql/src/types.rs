@@ -8,6 +8,7 @@
 //! Utf8                  {"tarn:type": "json"}                     json     text that is valid JSON
 //! Int64                 {"tarn:type": "oid"}                      oid      4 bytes in binary format, not 8
 //! Utf8                  {"tarn:type": "name" | "char"}            name, "char" of pg_catalog
+//! List                  {"tarn:type": "int2vector" | "oidvector"} arrays of pg_catalog with a text form of their own
 //! FixedSizeBinary(16)   {"ARROW:extension:name": "arrow.uuid"}    uuid
 //! ```
 //!
@@ -27,6 +28,9 @@ pub const OID_MARK: &str = "oid";
 pub const NAME_MARK: &str = "name";
 /// Text of one character in `pg_catalog`, PostgreSQL's `"char"`.
 pub const CHAR_MARK: &str = "char";
+/// A list of small numbers or OIDs in `pg_catalog`, PostgreSQL's older kind of array.
+pub const INT2_VECTOR_MARK: &str = "int2vector";
+pub const OID_VECTOR_MARK: &str = "oidvector";
 
 const EXTENSION_KEY: &str = "ARROW:extension:name";
 const UUID_EXTENSION: &str = "arrow.uuid";
@@ -57,9 +61,11 @@ pub mod oid {
     pub const INT8: u32 = 20;
     pub const INT2: u32 = 21;
     pub const INT4: u32 = 23;
+    pub const INT2VECTOR: u32 = 22;
     pub const REGPROC: u32 = 24;
     pub const TEXT: u32 = 25;
     pub const OID: u32 = 26;
+    pub const OIDVECTOR: u32 = 30;
     pub const JSON: u32 = 114;
     pub const FLOAT4: u32 = 700;
     pub const FLOAT8: u32 = 701;
@@ -118,17 +124,24 @@ const SCALARS: &[Scalar] = &[
     row(oid::REGTYPE, 2211, 4, "regtype", "regtype"),
     row(oid::UUID, 2951, 16, "uuid", "uuid"),
     row(oid::JSONB, 3807, -1, "jsonb", "jsonb"),
-    row(22, 1006, -1, "int2vector", "int2vector"),
+    row(oid::INT2VECTOR, 1006, -1, "int2vector", "int2vector"),
     row(28, 1011, 4, "xid", "xid"),
-    row(30, 1013, -1, "oidvector", "oidvector"),
+    row(oid::OIDVECTOR, 1013, -1, "oidvector", "oidvector"),
     row(194, 0, -1, "pg_node_tree", "pg_node_tree"),
     row(705, 0, -2, "unknown", "unknown"),
     row(1033, 1034, 12, "aclitem", "aclitem"),
     row(2249, 2287, -1, "record", "record"),
     row(2277, 0, -1, "anyarray", "anyarray"),
+    row(2276, 0, 4, "any", "\"any\""),
     row(2278, 0, 4, "void", "void"),
+    row(2279, 0, 4, "trigger", "trigger"),
+    row(2283, 0, 4, "anyelement", "anyelement"),
+    row(2776, 0, 4, "anynonarray", "anynonarray"),
     row(4089, 4090, 4, "regnamespace", "regnamespace"),
     row(4096, 4097, 4, "regrole", "regrole"),
+    row(5077, 0, 4, "anycompatible", "anycompatible"),
+    row(5078, 0, -1, "anycompatiblearray", "anycompatiblearray"),
+    row(5079, 0, 4, "anycompatiblenonarray", "anycompatiblenonarray"),
 ];
 
 fn scalar(oid: u32) -> Option<&'static Scalar> {
@@ -136,11 +149,31 @@ fn scalar(oid: u32) -> Option<&'static Scalar> {
 }
 
 fn element_of(array: u32) -> Option<&'static Scalar> {
+    if let Some(element) = vector_element(array) {
+        return scalar(element);
+    }
     SCALARS.iter().find(|scalar| array != 0 && scalar.array == array)
+}
+
+/// What the elements of a vector are.
+fn vector_element(type_oid: u32) -> Option<u32> {
+    match type_oid {
+        oid::INT2VECTOR => Some(oid::INT2),
+        oid::OIDVECTOR => Some(oid::OID),
+        _ => None,
+    }
+}
+
+/// Whether values are written as `1 2 3`, and counted from 0.
+pub fn is_vector(type_oid: u32) -> bool {
+    vector_element(type_oid).is_some()
 }
 
 /// The PostgreSQL type of a column.
 pub fn pg_type(field: &Field) -> PgType {
+    if let Some(vector) = vector_oid(field) {
+        return PgType::plain(vector);
+    }
     match field.data_type() {
         DataType::List(item)
         | DataType::LargeList(item)
@@ -156,6 +189,14 @@ pub fn pg_type(field: &Field) -> PgType {
             PgType { oid: oid::NUMERIC, modifier: numeric_modifier(*precision, *scale), len: -1 }
         }
         data_type => PgType::plain(marked_oid(field).unwrap_or_else(|| plain_oid(data_type))),
+    }
+}
+
+fn vector_oid(field: &Field) -> Option<u32> {
+    match field.metadata().get(TYPE_KEY).map(String::as_str) {
+        Some(INT2_VECTOR_MARK) => Some(oid::INT2VECTOR),
+        Some(OID_VECTOR_MARK) => Some(oid::OIDVECTOR),
+        _ => None,
     }
 }
 
@@ -341,6 +382,12 @@ pub fn is_json(field: &Field) -> bool {
 /// Whether a column holds UUIDs.
 pub fn is_uuid(field: &Field) -> bool {
     field.metadata().get(EXTENSION_KEY).is_some_and(|name| name == UUID_EXTENSION)
+}
+
+/// A list of object identifiers.
+pub fn oids() -> DataType {
+    let mark = HashMap::from([(TYPE_KEY.to_string(), OID_MARK.to_string())]);
+    DataType::List(std::sync::Arc::new(Field::new_list_field(DataType::Int64, true).with_metadata(mark)))
 }
 
 /// The metadata that makes a text column a JSON column.

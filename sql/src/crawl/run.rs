@@ -39,6 +39,7 @@ pub async fn crawl(
     _state: &SessionState,
 ) -> Result<CrawlReport> {
     tarn_catalog::name::check_namespace_name(&request.schema)?;
+    crate::temporary::check_not_temporary(&request.schema)?;
     let seen = look(&request.location, principal, catalog.storage()).await?;
     let mut attempt = 1;
     loop {

@@ -14,6 +14,7 @@ use crate::plan::{Context, ViewPlan};
 use crate::resolve::{Found, PolicyObject, RelationChange, SchemaChange, TableTarget};
 use crate::sqlstate::SqlState;
 use crate::statement::CreateSchema;
+use crate::temporary::check_not_temporary;
 
 /// Commits the changes as one and answers with the tag.
 async fn change(changes: impl IntoIterator<Item = Change>, tag: &str, context: &Context) -> Result<Outcome> {
@@ -27,6 +28,7 @@ async fn change(changes: impl IntoIterator<Item = Change>, tag: &str, context: &
 
 pub(super) async fn create_schema(create: CreateSchema, context: &Context) -> Result<Outcome> {
     tarn_catalog::name::check_namespace_name(&create.name.name)?;
+    check_not_temporary(&create.name.name)?;
     let owner = match &create.owner {
         Some(owner) => context.scope.role(owner)?.id,
         None => context.scope.principal.role,
@@ -102,6 +104,7 @@ pub(super) async fn alter_schema(before: Namespace, how: SchemaChange, context: 
     match how {
         SchemaChange::Rename(name) => {
             tarn_catalog::name::check_namespace_name(&name)?;
+            check_not_temporary(&name)?;
             after.name = name;
         }
         SchemaChange::Owner(role) => after.owner = role.id,

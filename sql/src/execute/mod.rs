@@ -19,7 +19,7 @@ mod write;
 use std::sync::Arc;
 
 use arrow::datatypes::SchemaRef;
-use tarn_catalog::{Block, CommitSequence, RelationId, Transaction};
+use tarn_catalog::{Block, Change, CommitSequence, RelationId, Transaction};
 use tokio::task::JoinHandle;
 
 use crate::engine::Engine;
@@ -29,9 +29,11 @@ use crate::plan::{Context, Plan, PlanKind};
 use crate::resolve::Action;
 use crate::session::Session;
 use crate::sqlstate::SqlState;
+use crate::statement::Discard;
 
 use effect::Effect;
 pub(crate) use query::physical_plan;
+pub(crate) use session::set;
 pub(crate) use update::{add_files, update_table};
 
 /// The table of which a plan only changes rows, so that it can be made again on a newer version of it.
@@ -116,7 +118,12 @@ async fn direct(action: Action, context: &Context, session: &mut Session) -> Res
         Action::Set(set) => session::set(&set, session),
         Action::Show(what) => session::show(&what, session),
         Action::Transaction(transaction) => session::transaction(transaction, session).await,
-        Action::Discard(discard) => Ok(session::discard(&discard, session)),
+        Action::Discard(discard) => {
+            if matches!(discard, Discard::All | Discard::Temporary) {
+                session.drop_temporary().await?;
+            }
+            Ok(session::discard(&discard, session))
+        }
         Action::Fetch(fetch) => portal::fetch(&fetch, context, session).await,
         Action::Close(name) => portal::close(name.as_deref(), session),
         Action::Prepare(prepare) => portal::prepare(prepare, session).await,
@@ -148,6 +155,13 @@ pub(crate) fn result_columns(action: &Action) -> Option<SchemaRef> {
         Action::Show(what) => Some(session::show_schema(what)),
         _ => None,
     }
+}
+
+/// Commits changes that no statement of the user's has asked for by themselves.
+pub(crate) async fn commit_changes(changes: Vec<Change>, context: &Context) -> Result<()> {
+    let mut transaction = context.begin();
+    changes.into_iter().for_each(|change| transaction.push(change));
+    commit(transaction, context).await
 }
 
 /// Commits, or makes the transaction part of the one that the statement belongs to. A commit is waited for even if nobody

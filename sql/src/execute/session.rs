@@ -14,7 +14,7 @@ use crate::sqlstate::SqlState;
 use crate::statement::{Discard, Modes, Set, Show, Transaction};
 use crate::transaction::{ISOLATION, READ_ONLY};
 
-pub(super) fn set(set: &Set, session: &mut Session) -> Result<Outcome> {
+pub(crate) fn set(set: &Set, session: &mut Session) -> Result<Outcome> {
     if set.all {
         session.settings_mut().reset_all();
         return Ok(Outcome::done("RESET"));
@@ -161,6 +161,7 @@ pub(super) fn discard(discard: &Discard, session: &mut Session) -> Outcome {
             session.statements.clear();
             Outcome::done("DISCARD ALL")
         }
+        Discard::Temporary => Outcome::done("DISCARD TEMP"),
         Discard::Plans => {
             session.statements.clear();
             Outcome::done("DEALLOCATE ALL")

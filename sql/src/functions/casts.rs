@@ -4,7 +4,7 @@
 
 use super::lookups::role_name;
 use super::row_function::Definition;
-use super::row_function::Kind::{Int, OidOrName, Text};
+use super::row_function::Kind::{Int, List, OidOrName, Text, TextList};
 use crate::error::{Error, Result};
 use crate::sqlstate::SqlState;
 use crate::system::{SystemContext, Value};
@@ -16,6 +16,7 @@ pub const DEFINITIONS: &[Definition] = &[
     Definition::asks("regclass_name", &[&[OidOrName]], Text, regclass_name),
     Definition::asks("regtype_oid", &[&[OidOrName]], Int, regtype_oid),
     Definition::asks("regtype_name", &[&[OidOrName]], Text, regtype_name),
+    Definition::pure("regtype_names", &[&[List]], TextList, regtype_names),
     Definition::asks("regnamespace_oid", &[&[OidOrName]], Int, regnamespace_oid),
     Definition::asks("regnamespace_name", &[&[OidOrName]], Text, regnamespace_name),
     Definition::asks("regrole_oid", &[&[OidOrName]], Int, regrole_oid),
@@ -113,6 +114,16 @@ fn regtype_name(context: &SystemContext, arguments: &[Value]) -> Result<Value> {
     Ok(types::format_type(u32::try_from(oid).unwrap_or(u32::MAX), -1).into())
 }
 
+/// The names of a list of types.
+fn regtype_names(arguments: &[Value]) -> Result<Value> {
+    let Value::List(oids) = &arguments[0] else { return Ok(Value::Null) };
+    let name = |oid: &Value| match oid {
+        Value::Int(oid) => types::format_type(u32::try_from(*oid).unwrap_or(u32::MAX), -1).into(),
+        _ => Value::Null,
+    };
+    Ok(Value::List(oids.iter().map(name).collect()))
+}
+
 fn regnamespace_oid(context: &SystemContext, arguments: &[Value]) -> Result<Value> {
     match reference(&arguments[0]) {
         Reference::Oid(oid) => Ok(oid.into()),
@@ -164,6 +175,8 @@ fn split_name(name: &str) -> Vec<String> {
             '"' => quoted = !quoted,
             '.' if !quoted => parts.push(String::new()),
             other if quoted => part.push(other),
+            // Spaces may stand around a dot.
+            other if other.is_whitespace() => {}
             other => part.extend(other.to_lowercase()),
         }
     }
@@ -181,6 +194,7 @@ mod tests {
             ("public.orders", vec!["public", "orders"]),
             ("raw.\"My.Table\"", vec!["raw", "My.Table"]),
             ("\"a\"\"b\"", vec!["a\"b"]),
+            ("\"a b\" . c", vec!["a b", "c"]),
         ] {
             assert_eq!(split_name(name), expect, "{name}");
         }

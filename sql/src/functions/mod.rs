@@ -10,14 +10,18 @@ mod casts;
 mod column_comment;
 mod extremes;
 mod json;
+mod keywords;
+mod literals;
 mod lookups;
 mod numbers;
 mod privileges;
 mod quotient;
 mod row_function;
 mod session;
+mod signatures;
 mod single_value;
 mod sizes;
+mod subscripts;
 mod text;
 mod to_char;
 mod to_json;
@@ -35,11 +39,13 @@ use row_function::{Definition, RowFunction};
 pub(crate) use self::bytea::decode as read_bytea;
 pub(crate) use self::uuid::read as read_uuid;
 pub(crate) use single_value::{FIRST_OF_ROWS, LIST_OF_ROWS, LIST_OR_EMPTY, SINGLE_ROW, SINGLE_VALUE};
+pub(crate) use subscripts::{EXPANDED, SUBSCRIPTS};
 
 /// Registers the functions that depend on nothing but their arguments, JSON and UUIDs, and teaches the engine to join
 /// lists to the rows they are in.
 pub fn register(state: &mut SessionState) -> Result<()> {
     state.add_analyzer_rule(Arc::new(unnest::LateralUnnest));
+    state.register_udtf(keywords::NAME, Arc::new(keywords::Keywords));
     let registry: &mut dyn FunctionRegistry = state;
     for definition in text::DEFINITIONS {
         register_one(registry, definition, None)?;
@@ -55,6 +61,8 @@ pub fn register(state: &mut SessionState) -> Result<()> {
     to_json::register(registry)?;
     json::register(registry)?;
     bytea::register(registry)?;
+    subscripts::register(registry)?;
+    literals::register(registry)?;
     uuid::register(registry)
 }
 
@@ -69,6 +77,7 @@ pub fn register_for_statement(
         privileges::DEFINITIONS,
         sizes::DEFINITIONS,
         casts::DEFINITIONS,
+        signatures::DEFINITIONS,
     ];
     for definition in groups.into_iter().flatten() {
         register_one(registry, definition, Some(context.clone()))?;

@@ -24,6 +24,8 @@ pub enum Kind {
     Float,
     Text,
     TextList,
+    /// Only for results.
+    OidList,
     /// Microseconds since the Unix epoch, UTC.
     Time,
     /// An OID as a number, or the name of what has it, as text. Only for arguments.
@@ -176,7 +178,9 @@ impl ScalarUDFImpl for RowFunction {
     }
 
     fn invoke_with_args(&self, call: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        let constant = call.args.iter().all(|argument| matches!(argument, ColumnarValue::Scalar(_)));
+        // One value as a list would forget what its items are marked with.
+        let constant = self.definition.returns != Kind::OidList
+            && call.args.iter().all(|argument| matches!(argument, ColumnarValue::Scalar(_)));
         let rows = if constant { 1 } else { call.number_rows };
         let kinds = self.definition.overloads.iter().find(|kinds| kinds.len() == call.args.len());
         let kinds = kinds.copied().unwrap_or_default();
@@ -228,6 +232,7 @@ fn result_field(definition: &Definition) -> FieldRef {
         Kind::Float => DataType::Float64,
         Kind::Time => types::arrow_type(types::oid::TIMESTAMPTZ, -1).unwrap_or(DataType::Null),
         Kind::TextList => DataType::List(Arc::new(Field::new_list_field(DataType::Utf8, true))),
+        Kind::OidList => types::oids(),
         Kind::Text | Kind::OidOrName | Kind::TypeName | Kind::List => DataType::Utf8,
     };
     Arc::new(Field::new(definition.name, data_type, true))

@@ -4,7 +4,9 @@ use super::row_function::Definition;
 use super::row_function::Kind::{Bool, Int, Text, TextList, Time};
 use super::text::text;
 use crate::error::{Error, Result};
+use crate::settings::Settings;
 use crate::sqlstate::SqlState;
+use crate::statement::Set;
 use crate::system::{SystemContext, Value};
 
 pub const DEFINITIONS: &[Definition] = &[
@@ -18,6 +20,11 @@ pub const DEFINITIONS: &[Definition] = &[
     Definition::asks("current_schema", &[&[]], Text, current_schema),
     Definition::asks("current_schemas", &[&[Bool]], TextList, current_schemas),
     Definition::asks("current_setting", &[&[Text], &[Text, Bool]], Text, current_setting),
+    Definition::acts("set_config", &[&[Text, Text, Bool]], Text, set_config),
+    Definition::asks("pg_my_temp_schema", &[&[]], Int, |context, _| match &context.temporary {
+        Some(schema) => Ok(context.schema_oid(schema)?.unwrap_or(0).into()),
+        None => Ok(0.into()),
+    }),
     Definition::asks("pg_backend_pid", &[&[]], Int, |context, _| Ok(context.backend_pid.into())),
     Definition::asks("pg_postmaster_start_time", &[&[]], Time, started_at),
     Definition::asks("pg_conf_load_time", &[&[]], Time, started_at),
@@ -40,6 +47,11 @@ fn current_schemas(context: &SystemContext, arguments: &[Value]) -> Result<Value
     if with_implicit && !path.iter().any(|schema| schema == "pg_catalog") {
         path.insert(0, "pg_catalog".to_string());
     }
+    if let Some(temporary) = context.temporary.as_ref().filter(|_| with_implicit)
+        && context.schema_oid(temporary)?.is_some()
+    {
+        path.insert(0, temporary.clone());
+    }
     Ok(path.into())
 }
 
@@ -58,6 +70,18 @@ fn pg_notify(context: &SystemContext, arguments: &[Value]) -> Result<Value> {
     let text = |value: &Value| if *value == Value::Null { String::new() } else { text(value).to_owned() };
     context.outbox.notify(text(&arguments[0]), text(&arguments[1]))?;
     Ok("".into())
+}
+
+/// As SET does it; the session takes the value when the statement is done. NULL means the default.
+fn set_config(context: &SystemContext, arguments: &[Value]) -> Result<Value> {
+    let setting = text(&arguments[0]).to_lowercase();
+    let value = if let Value::Text(value) = &arguments[1] { Some(value.clone()) } else { None };
+    let mut checked = Settings::default();
+    checked.set(&setting, value.as_deref())?;
+    let shown = checked.get(&setting)?;
+    let local = arguments[2] == Value::Bool(true);
+    context.wanted.lock().push(Set { setting, value, local, ..Set::default() });
+    Ok(shown.into())
 }
 
 fn current_setting(context: &SystemContext, arguments: &[Value]) -> Result<Value> {

@@ -4,7 +4,7 @@
 use tarn_catalog::name::quote;
 
 use super::row_function::Definition;
-use super::row_function::Kind::{Bool, Float, Int, List, OidOrName, Text, TextList, TypeName};
+use super::row_function::Kind::{Bool, Float, Int, List, OidList, OidOrName, Text, TextList, TypeName};
 use crate::error::{Error, Result};
 use crate::sqlstate::SqlState;
 use crate::system::Value;
@@ -24,19 +24,24 @@ pub const DEFINITIONS: &[Definition] = &[
     Definition::pure("jsonb_typeof", &[&[Text]], Text, json_typeof),
     Definition::pure("json_elements", &[&[Text]], TextList, |arguments| json_elements(arguments, false)),
     Definition::pure("json_elements_text", &[&[Text]], TextList, |arguments| json_elements(arguments, true)),
+    Definition::pure("to_oids", &[&[List]], OidList, first),
+    // What the rewriter makes of the columns of a composite type.
+    Definition::pure("no_oids", &[&[]], OidList, nothing),
+    Definition::pure("like_escape", &[&[Text, Text]], Text, like_escape),
+    Definition::pure("pg_client_encoding", &[&[]], Text, |_| Ok("UTF8".into())),
+    // There are no advisory locks to give up.
+    Definition::pure("pg_advisory_unlock_all", &[&[]], Text, nothing),
     Definition::pure("array_lower", &[&[List, Int]], Int, array_lower),
     Definition::pure("array_upper", &[&[List, Int]], Int, array_upper),
     // Expressions are stored as their own text, so decompiling one gives it back.
     Definition::pure("pg_get_expr", &[&[Text, Int], &[Text, Int, Bool]], Text, first),
     // Kinds of objects that do not exist have no definition.
     Definition::pure("pg_get_indexdef", &[&[Int], &[Int, Int, Bool]], Text, nothing),
+    Definition::pure("pg_index_column_has_property", &[&[Int, Int, Text]], Bool, nothing),
     Definition::pure("pg_get_constraintdef", &[&[Int], &[Int, Bool]], Text, nothing),
     Definition::pure("pg_get_ruledef", &[&[Int], &[Int, Bool]], Text, nothing),
     Definition::pure("pg_get_triggerdef", &[&[Int], &[Int, Bool]], Text, nothing),
     Definition::pure("pg_get_functiondef", &[&[Int]], Text, nothing),
-    Definition::pure("pg_get_function_result", &[&[Int]], Text, nothing),
-    Definition::pure("pg_get_function_arguments", &[&[Int]], Text, empty),
-    Definition::pure("pg_get_function_identity_arguments", &[&[Int]], Text, empty),
     Definition::pure("pg_get_partkeydef", &[&[Int]], Text, nothing),
     Definition::pure("pg_get_statisticsobjdef_columns", &[&[Int]], Text, nothing),
     Definition::pure("pg_get_serial_sequence", &[&[Text, Text]], Text, nothing),
@@ -44,10 +49,8 @@ pub const DEFINITIONS: &[Definition] = &[
     Definition::pure("pg_relation_is_publishable", &[&[OidOrName]], Bool, no),
     Definition::pure("pg_is_other_temp_schema", &[&[Int]], Bool, no),
     Definition::pure("pg_is_in_recovery", &[&[]], Bool, no),
-    Definition::pure("pg_my_temp_schema", &[&[]], Int, zero),
     // Everything built in is in pg_catalog, which every search path starts with.
     Definition::pure("pg_type_is_visible", &[&[Int]], Bool, yes),
-    Definition::pure("pg_function_is_visible", &[&[Int]], Bool, yes),
     Definition::pure("pg_operator_is_visible", &[&[Int]], Bool, yes),
     Definition::pure("pg_opclass_is_visible", &[&[Int]], Bool, yes),
     Definition::pure("pg_opfamily_is_visible", &[&[Int]], Bool, yes),
@@ -94,10 +97,6 @@ fn yes(_: &[Value]) -> Result<Value> {
 
 fn no(_: &[Value]) -> Result<Value> {
     Ok(false.into())
-}
-
-fn zero(_: &[Value]) -> Result<Value> {
-    Ok(0.into())
 }
 
 fn quote_ident(arguments: &[Value]) -> Result<Value> {
@@ -148,6 +147,29 @@ fn pg_char_to_encoding(arguments: &[Value]) -> Result<Value> {
     Ok(if utf8 { 6 } else { -1 }.into())
 }
 
+/// A pattern with another escape character, or none, as a pattern with the backslash.
+fn like_escape(arguments: &[Value]) -> Result<Value> {
+    let mut escape = text(&arguments[1]).chars();
+    let character = escape.next();
+    if escape.next().is_some() {
+        return Err(Error::new(SqlState::INVALID_ESCAPE_SEQUENCE, "invalid escape string")
+            .with_hint("Escape string must be empty or one character."));
+    }
+    let mut pattern = String::new();
+    let mut characters = text(&arguments[0]).chars();
+    while let Some(next) = characters.next() {
+        if Some(next) == character {
+            pattern.push('\\');
+            pattern.extend(characters.next());
+        } else if next == '\\' {
+            pattern.push_str("\\\\");
+        } else {
+            pattern.push(next);
+        }
+    }
+    Ok(pattern.into())
+}
+
 fn json_typeof(arguments: &[Value]) -> Result<Value> {
     Ok(super::json::json_type(text(&arguments[0])).into())
 }
@@ -191,6 +213,16 @@ mod tests {
         check(quote_literal, &["it's".into()], "'it''s'");
         check(quote_literal, &["a\\b".into()], "E'a\\\\b'");
         check(quote_nullable, &[Value::Null], "NULL");
+    }
+
+    #[test]
+    fn patterns_get_the_backslash_as_escape() {
+        for (pattern, escape, expect) in
+            [("pg/_%", "/", "pg\\_%"), ("a//b", "/", "a\\/b"), ("a\\b", "", "a\\\\b"), ("a_b", "_", "a\\b")]
+        {
+            check(like_escape, &[pattern.into(), escape.into()], expect);
+        }
+        assert!(like_escape(&["a".into(), "ab".into()]).is_err());
     }
 
     #[test]

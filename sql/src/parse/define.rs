@@ -16,16 +16,41 @@ pub(super) fn create(cursor: &mut Cursor) -> Result<Statement> {
     cursor.expect("CREATE")?;
     let or_replace = cursor.eat("OR REPLACE");
     let position = cursor.position();
+    let temporary = temporary(cursor);
     match cursor.word()?.as_str() {
+        "TABLE" if temporary => create_table(cursor, or_replace, true),
+        "VIEW" if temporary => create_view(cursor, or_replace, true),
+        other if temporary => {
+            Err(Error::unsupported(format!("CREATE TEMPORARY {other}")).with_position(position))
+        }
         "SCHEMA" if !or_replace => create_schema(cursor),
-        "TABLE" => create_table(cursor, or_replace),
-        "VIEW" => create_view(cursor, or_replace),
+        "TABLE" => create_table(cursor, or_replace, false),
+        "VIEW" => create_view(cursor, or_replace, false),
         "ROLE" if !or_replace => grant::create_role(cursor, false),
         "USER" if !or_replace => grant::create_role(cursor, true),
         "BRANCH" => reference::create_in_table(cursor, ReferenceKind::Branch, or_replace),
         "TAG" => reference::create_in_table(cursor, ReferenceKind::Tag, or_replace),
         other => Err(Error::unsupported(format!("CREATE {other}")).with_position(position)),
     }
+}
+
+/// A temporary table keeps its rows when a transaction commits.
+fn on_commit(cursor: &mut Cursor) -> Result<()> {
+    let position = cursor.position();
+    if cursor.eat("PRESERVE ROWS") {
+        return Ok(());
+    }
+    let what = cursor.peek_word();
+    Err(Error::unsupported(format!("ON COMMIT {what} of a temporary table"))
+        .with_hint("Drop the table when it is no longer needed; it goes with the session.")
+        .with_position(position))
+}
+
+/// `[GLOBAL | LOCAL] TEMPORARY`; the words before it mean nothing, as in PostgreSQL.
+fn temporary(cursor: &mut Cursor) -> bool {
+    ["TEMP", "TEMPORARY", "LOCAL TEMP", "LOCAL TEMPORARY", "GLOBAL TEMP", "GLOBAL TEMPORARY"]
+        .into_iter()
+        .any(|words| cursor.eat(words))
 }
 
 fn create_schema(cursor: &mut Cursor) -> Result<Statement> {
@@ -46,7 +71,7 @@ pub(super) fn schema_name(cursor: &mut Cursor) -> Result<Name> {
     Ok(Name { catalog: name.schema, schema: None, name: name.name })
 }
 
-fn create_table(cursor: &mut Cursor, or_replace: bool) -> Result<Statement> {
+fn create_table(cursor: &mut Cursor, or_replace: bool, temporary: bool) -> Result<Statement> {
     let position = cursor.position();
     let if_not_exists = cursor.eat("IF NOT EXISTS");
     if or_replace && if_not_exists {
@@ -57,6 +82,7 @@ fn create_table(cursor: &mut Cursor, or_replace: bool) -> Result<Statement> {
     let (columns, column_names) = if cursor.eat("(") { columns(cursor)? } else { (Vec::new(), Vec::new()) };
     let mut table = CreateTable {
         name,
+        temporary,
         or_replace,
         if_not_exists,
         columns,
@@ -75,6 +101,8 @@ fn create_table(cursor: &mut Cursor, or_replace: bool) -> Result<Statement> {
             cursor.expect(")")?;
         } else if cursor.eat("WRITE ORDERED BY") || cursor.eat("SORTED BY") {
             table.order = alter::sort_terms(cursor)?;
+        } else if temporary && cursor.eat("ON COMMIT") {
+            on_commit(cursor)?;
         } else if cursor.eat("USING ICEBERG") {
             // Spark's word for what every table is.
         } else if !cursor.peek_is("WITH") || !cursor.eat("WITH (") {
@@ -243,7 +271,7 @@ fn property_word(cursor: &mut Cursor) -> Result<String> {
     }
 }
 
-fn create_view(cursor: &mut Cursor, or_replace: bool) -> Result<Statement> {
+fn create_view(cursor: &mut Cursor, or_replace: bool, temporary: bool) -> Result<Statement> {
     let name = cursor.name()?;
     let mut columns = Vec::new();
     if cursor.eat("(") {
@@ -254,7 +282,7 @@ fn create_view(cursor: &mut Cursor, or_replace: bool) -> Result<Statement> {
     let start = cursor.offset();
     let query = query(cursor)?;
     let text = cursor.text_from(start).to_owned();
-    Ok(Statement::CreateView(CreateView { name, or_replace, columns, query, text }))
+    Ok(Statement::CreateView(CreateView { name, temporary, or_replace, columns, query, text }))
 }
 
 pub(super) fn drop(cursor: &mut Cursor) -> Result<Statement> {

@@ -18,7 +18,8 @@ pub(super) fn set(cursor: &mut Cursor) -> Result<Statement> {
         return Ok(Statement::Transaction(Transaction::Set(super::transaction::modes(cursor)?)));
     }
     if cursor.eat("TIME ZONE") {
-        let value = if cursor.eat("LOCAL") || cursor.eat("DEFAULT") { None } else { Some(value(cursor)?) };
+        let value =
+            if cursor.eat("LOCAL") || cursor.eat("DEFAULT") { None } else { Some(time_zone(cursor)?) };
         return Ok(set_value("timezone", value, local));
     }
     if cursor.eat("NAMES") {
@@ -38,6 +39,16 @@ pub(super) fn set(cursor: &mut Cursor) -> Result<Statement> {
     }
     let values = cursor.comma_separated(value)?;
     Ok(set_value(&setting, Some(values.join(", ")), local))
+}
+
+/// A name or an offset; the offset may be an interval, `INTERVAL '+02:00' HOUR TO MINUTE`.
+fn time_zone(cursor: &mut Cursor) -> Result<String> {
+    let interval = cursor.eat("INTERVAL");
+    let zone = value(cursor)?;
+    if interval {
+        let _ = cursor.eat("HOUR TO MINUTE");
+    }
+    Ok(zone)
 }
 
 fn set_value(setting: &str, value: Option<String>, local: bool) -> Statement {
@@ -158,8 +169,8 @@ pub(super) fn discard(cursor: &mut Cursor) -> Result<Statement> {
     let word = cursor.word()?;
     let things = [
         ("DISCARD", "PLANS", Discard::Nothing("DISCARD PLANS")),
-        ("DISCARD", "TEMP", Discard::Nothing("DISCARD TEMP")),
-        ("DISCARD", "TEMPORARY", Discard::Nothing("DISCARD TEMP")),
+        ("DISCARD", "TEMP", Discard::Temporary),
+        ("DISCARD", "TEMPORARY", Discard::Temporary),
         ("DISCARD", "SEQUENCES", Discard::Nothing("DISCARD SEQUENCES")),
         ("DISCARD", "ALL", Discard::All),
     ];

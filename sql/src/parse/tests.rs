@@ -117,7 +117,7 @@ fn trap_t13_clauses_that_nobody_consumes_are_named() {
         ("CREATE TABLE t (a int PRIMARY KEY)", "0A000 @23: column clause PRIMARY is not supported"),
         ("CREATE TABLE t (a int, UNIQUE (a))", "0A000 @24: table constraint UNIQUE is not supported"),
         ("CREATE TABLE t (a int) TABLESPACE x", "0A000 @24: clause TABLESPACE here is not supported"),
-        ("CREATE TEMP TABLE t (a int)", "0A000 @8: CREATE TEMP is not supported"),
+        ("CREATE TEMP SCHEMA s", "0A000 @8: CREATE TEMPORARY SCHEMA is not supported"),
         (
             "INSERT INTO t VALUES (1) ON CONFLICT DO NOTHING",
             "0A000 @38: ON CONFLICT without key columns is not supported",

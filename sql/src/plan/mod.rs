@@ -60,7 +60,7 @@ use crate::resolve::{Action, DATABASE, Scope};
 use crate::settings::Settings;
 use crate::statement::Declare;
 use crate::stop::Stop;
-use crate::system::SystemContext;
+use crate::system::{SystemContext, Wanted};
 use crate::table::ColumnCache;
 use crate::transaction::{self, Isolation, SharedBlock};
 
@@ -100,7 +100,9 @@ impl Context {
             catalog: LAKE,
             database: DATABASE.to_owned(),
             search_path: scope.path_names(),
+            temporary: scope.temporary.clone(),
             settings: Arc::new(settings.rows()),
+            wanted: Wanted::default(),
             version: format!("PostgreSQL 15.0 (Tarn {})", engine.version()),
             backend_pid,
             server_started_at_ms: engine.started_at_ms(),

@@ -7,7 +7,7 @@ use arrow::array::ArrayRef;
 use arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef};
 use datafusion::catalog::{TableFunctionArgs, TableProvider};
 use datafusion::common::config::ConfigOptions;
-use datafusion::common::metadata::ScalarAndMetadata;
+use datafusion::common::metadata::{FieldMetadata, ScalarAndMetadata};
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::common::{
     DFSchema, ParamValues, Result as EngineResult, ScalarValue, TableReference, plan_datafusion_err,
@@ -19,7 +19,8 @@ use datafusion::execution::SessionState;
 use datafusion::logical_expr::planner::{ContextProvider, ExprPlanner, RelationPlanner, TypePlanner};
 use datafusion::logical_expr::simplify::SimplifyContext;
 use datafusion::logical_expr::{
-    AggregateUDF, Expr, HigherOrderUDF, LogicalPlan, LogicalPlanBuilder, ScalarUDF, TableSource, WindowUDF,
+    AggregateUDF, Expr, ExprSchemable, HigherOrderUDF, LogicalPlan, LogicalPlanBuilder, ScalarUDF,
+    TableSource, WindowUDF, lit,
 };
 use datafusion::optimizer::AnalyzerRule;
 use datafusion::optimizer::analyzer::type_coercion::TypeCoercion;
@@ -37,7 +38,11 @@ use crate::inspect::metadata_table;
 use crate::resolve::{ResolvedQuery, ResolvedRelation, TableTarget};
 use crate::sqlstate::SqlState;
 use crate::system;
-use crate::table::IcebergTable;
+use crate::table::{IcebergTable, hidden};
+use crate::types;
+
+/// What a table is called inside the plan that adds to its columns.
+const TABLE: &str = "rows";
 
 /// A query's plan and the names that its columns are shown under.
 pub(crate) struct QueryPlan {
@@ -180,7 +185,7 @@ pub(crate) async fn provider(
             Ok(Arc::new(iceberg_table(relation, context)?))
         }
         ResolvedRelation::Rows { relation, columns } => {
-            Ok(Arc::new(iceberg_table(relation, context)?.with_hidden(columns)?))
+            rows_provider(relation, columns, context, principal).await
         }
         ResolvedRelation::Changes(reading) => changes::provider(reading, context).await,
         ResolvedRelation::External { found: _, external } => {
@@ -197,6 +202,34 @@ pub(crate) async fn provider(
             files::read_files(*function, arguments, principal, storage, &context.state).await
         }
     }
+}
+
+/// A table with some of its hidden columns.
+async fn rows_provider(
+    relation: &ResolvedRelation,
+    columns: &[&'static str],
+    context: &Context,
+    principal: &Principal,
+) -> Result<Arc<dyn TableProvider>> {
+    let scanned: Vec<&'static str> =
+        columns.iter().copied().filter(|column| *column != hidden::TABLE_OID).collect();
+    let table: Arc<dyn TableProvider> = match scanned.is_empty() {
+        true => Box::pin(provider(relation, context, principal)).await?,
+        false => Arc::new(iceberg_table(relation, context)?.with_hidden(&scanned)?),
+    };
+    if scanned.len() == columns.len() {
+        return Ok(table);
+    }
+    let missing = || Error::internal("only a table has an OID");
+    let oid = lit(i64::from(relation.table_oid().ok_or_else(missing)?));
+    let mark = HashMap::from([(types::TYPE_KEY.to_string(), types::OID_MARK.to_string())]);
+    let oid = oid.alias_with_metadata(hidden::TABLE_OID, Some(FieldMetadata::from(mark)));
+    let with_oid = LogicalPlanBuilder::scan(TABLE, provider_as_source(table), None).and_then(|scan| {
+        let own = scan.schema().columns().into_iter().map(Expr::Column);
+        let columns: Vec<Expr> = own.chain([oid]).collect();
+        scan.project(columns)?.build()
+    });
+    Ok(Arc::new(ViewTable::new(with_oid.map_err(engine_error)?, None)))
 }
 
 /// A table in the state that the query reads.
@@ -255,13 +288,21 @@ pub(crate) fn parameter_types(plan: &LogicalPlan, given: &[Option<DataType>]) ->
     Ok((0..count).map(data_type).collect())
 }
 
-/// `$1::bigint` says what the parameter is.
+/// `$1::bigint` says what the parameter is, and so does `LIMIT $1`.
 fn cast_types(plan: &LogicalPlan) -> EngineResult<HashMap<String, DataType>> {
     let mut types = HashMap::new();
     plan.apply_with_subqueries(|plan| {
+        if let LogicalPlan::Limit(limit) = plan {
+            for count in [&limit.fetch, &limit.skip].into_iter().flatten() {
+                if let Expr::Placeholder(placeholder) = count.as_ref() {
+                    types.insert(placeholder.id.clone(), DataType::Int64);
+                }
+            }
+        }
         plan.apply_expressions(|expression| {
             expression.apply(|expression| {
-                if let Some((id, data_type)) = cast_parameter(expression) {
+                let found = cast_parameter(expression).or_else(|| member_parameter(expression, plan));
+                if let Some((id, data_type)) = found {
                     types.entry(id).or_insert(data_type);
                 }
                 Ok(TreeNodeRecursion::Continue)
@@ -271,6 +312,17 @@ fn cast_types(plan: &LogicalPlan) -> EngineResult<HashMap<String, DataType>> {
     Ok(types)
 }
 
+/// `x = ANY($1)` says that the parameter is a list of what `x` is.
+fn member_parameter(expression: &Expr, plan: &LogicalPlan) -> Option<(String, DataType)> {
+    let Expr::ScalarFunction(function) = expression else { return None };
+    let [Expr::Placeholder(list), element] = &function.args[..] else { return None };
+    if function.func.name() != "array_has" {
+        return None;
+    }
+    let element = plan.inputs().into_iter().find_map(|input| element.get_type(input.schema()).ok())?;
+    Some((list.id.clone(), DataType::new_list(element, true)))
+}
+
 /// A cast of a parameter; that to uuid is a function.
 fn cast_parameter(expression: &Expr) -> Option<(String, DataType)> {
     let (inner, data_type) = match expression {
@@ -278,11 +330,25 @@ fn cast_parameter(expression: &Expr) -> Option<(String, DataType)> {
         Expr::ScalarFunction(function) if function.func.name() == "to_uuid" => {
             (function.args.first()?, DataType::FixedSizeBinary(16))
         }
+        Expr::ScalarFunction(function) if function.func.name() == "to_oids" => match function.args.first()? {
+            Expr::Cast(cast) => (cast.expr.as_ref(), types::oids()),
+            _ => return None,
+        },
         _ => return None,
     };
     match inner {
         Expr::Placeholder(placeholder) => Some((placeholder.id.clone(), data_type)),
         _ => None,
+    }
+}
+
+/// Table functions take whole numbers of one width.
+fn wide(arg: Expr) -> EngineResult<Expr> {
+    match arg {
+        Expr::Literal(number, metadata) if number.data_type().is_integer() => {
+            Ok(Expr::Literal(number.cast_to(&DataType::Int64)?, metadata))
+        }
+        other => Ok(other),
     }
 }
 
@@ -310,7 +376,8 @@ impl ContextProvider for StatementTables<'_> {
         let simplifier = ExprSimplifier::new(simplify);
         let schema = DFSchema::empty();
         let simple = |arg| simplifier.coerce(arg, &schema).and_then(|arg| simplifier.simplify(arg));
-        let args = args.into_iter().map(simple).collect::<EngineResult<Vec<_>>>()?;
+        let args = args.into_iter().map(|arg| simple(arg).and_then(wide));
+        let args = args.collect::<EngineResult<Vec<_>>>()?;
         let provider = function.create_table_provider_with_args(TableFunctionArgs::new(&args, self.state))?;
         Ok(provider_as_source(provider))
     }

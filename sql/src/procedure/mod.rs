@@ -14,6 +14,6 @@ mod arguments;
 mod history;
 mod registry;
 
-pub(crate) use arguments::{Arguments, Kind, Parameter, bytes, duration_ms};
+pub(crate) use arguments::{Arguments, Kind, Kind as ParameterKind, Parameter, bytes, duration_ms};
 pub(crate) use history::forwarded;
-pub(crate) use registry::{On, Procedure, ProcedureCall, Right, Run, TABLE_PARAMETER, find};
+pub(crate) use registry::{On, Procedure, ProcedureCall, Right, Run, TABLE_PARAMETER, find, signatures};

@@ -6,7 +6,7 @@ use std::fmt;
 use arrow::datatypes::SchemaRef;
 use futures::future::BoxFuture;
 
-use super::arguments::{Arguments, Parameter};
+use super::arguments::{Arguments, Kind, Parameter};
 use super::{ancestors, history};
 use crate::error::{Error, Result};
 use crate::outcome::Outcome;
@@ -114,6 +114,36 @@ pub(crate) fn find(name: &str) -> Result<&'static Procedure> {
             Err(error.with_hint(format!("The procedures are: {}.", names.join(", "))))
         }
     }
+}
+
+/// How a procedure is called with `CALL`, for listings.
+pub(crate) struct Signature {
+    pub name: &'static str,
+    pub parameters: Vec<SignatureParameter>,
+}
+
+/// One parameter of a procedure, as a listing shows it.
+pub(crate) struct SignatureParameter {
+    pub name: &'static str,
+    pub kind: Kind,
+    pub required: bool,
+}
+
+/// Every procedure under its own name, `crawl` first.
+pub(crate) fn signatures() -> impl Iterator<Item = Signature> {
+    let text = |name, required| SignatureParameter { name, kind: Kind::Text, required };
+    let crawl = Signature { name: "crawl", parameters: vec![text("location", true), text("schema", true)] };
+    let listed = LISTS.into_iter().flatten().map(move |procedure| {
+        let table = (procedure.on != On::Nothing).then(|| text(TABLE_PARAMETER, true));
+        let given = procedure.parameters.iter().map(|parameter| SignatureParameter {
+            name: parameter.name,
+            kind: parameter.kind,
+            required: parameter.required,
+        });
+        let filter = procedure.filter.then(|| text("where", false));
+        Signature { name: procedure.name, parameters: table.into_iter().chain(given).chain(filter).collect() }
+    });
+    std::iter::once(crawl).chain(listed)
 }
 
 #[cfg(test)]

@@ -314,7 +314,10 @@ async fn resolve_insert(mut insert: Insert, scope: &Scope) -> Result<Action> {
 }
 
 async fn create_table(mut table: CreateTable, scope: &Scope, notices: &mut Vec<String>) -> Result<Action> {
-    let namespace = scope.target_namespace(&table.name)?;
+    let namespace = match table.temporary {
+        true => scope.temporary_namespace(&table.name)?,
+        false => scope.target_namespace(&table.name)?,
+    };
     let existing = scope.reader.relation(namespace.id, &table.name.name)?;
     let mut replaced = None;
     if let Some(relation) = existing {
@@ -341,7 +344,10 @@ fn already_exists(relation: &Relation) -> Error {
 }
 
 async fn create_view(view: CreateView, scope: &Scope) -> Result<Action> {
-    let namespace = scope.target_namespace(&view.name)?;
+    let namespace = match view.temporary {
+        true => scope.temporary_namespace(&view.name)?,
+        false => scope.target_namespace(&view.name)?,
+    };
     let existing = match scope.reader.relation(namespace.id, &view.name.name)? {
         Some(relation) if !view.or_replace => return Err(already_exists(&relation)),
         Some(relation) => {
@@ -352,7 +358,14 @@ async fn create_view(view: CreateView, scope: &Scope) -> Result<Action> {
         None => None,
     };
     let query = resolve_query(view.query.clone(), scope, 0).await?;
-    let search_path = scope.path_names();
+    let mut search_path = scope.path_names();
+    if view.temporary {
+        search_path.splice(0..0, scope.temporary.clone());
+    } else if query.reads_temporary() {
+        return Err(
+            Error::unsupported("a lasting view of a temporary table").with_hint("Use CREATE TEMPORARY VIEW.")
+        );
+    }
     Ok(Action::CreateView { namespace, existing, view: Box::new(view), search_path, query })
 }
 
@@ -440,7 +453,12 @@ fn alter_relation(
     scope: &Scope,
     notices: &mut Vec<String>,
 ) -> Result<Action> {
-    let found = match scope.relation_of_kind(alter.word, &alter.name) {
+    // As in PostgreSQL, ALTER TABLE does for views, too.
+    let found = match alter.word {
+        statement::RelationWord::Table => scope.relation(&alter.name),
+        word @ statement::RelationWord::View => scope.relation_of_kind(word, &alter.name),
+    };
+    let found = match found {
         Err(error) if alter.if_exists && is_missing(&error) => {
             notices.push(format!("relation \"{}\" does not exist, skipping", alter.name));
             return Ok(Action::Nothing { tag: "ALTER TABLE" });

@@ -8,6 +8,7 @@ use crate::error::{Error, Result};
 use crate::sqlstate::SqlState;
 use crate::statement::{Name, RelationWord};
 use crate::system;
+use crate::temporary;
 
 /// The one catalog of this version.
 pub(crate) const DATABASE: &str = "lake";
@@ -19,6 +20,8 @@ pub(crate) struct Scope {
     pub principal: Principal,
     /// Schema names in order; the system schema `pg_catalog` is searched before them all.
     pub search_path: Vec<String>,
+    /// The schema of the session's temporary tables, which is searched first; None while there are none.
+    pub temporary: Option<String>,
 }
 
 /// A relation and the namespace it was found in.
@@ -70,6 +73,28 @@ impl Scope {
     pub fn path_names(&self) -> Vec<String> {
         let fill = |name: &String| if name == "$user" { self.principal.name.clone() } else { name.clone() };
         self.search_path.iter().map(fill).collect()
+    }
+
+    /// `pg_temp` means the session's own.
+    fn schema_meant<'a>(&'a self, schema: &'a str) -> &'a str {
+        match &self.temporary {
+            Some(own) if schema == temporary::ALIAS => own,
+            _ => schema,
+        }
+    }
+
+    /// The schema of what goes with the session.
+    pub fn temporary_namespace(&self, name: &Name) -> Result<Namespace> {
+        check_catalog(name.catalog.as_deref())?;
+        let own = self.temporary.as_deref().unwrap_or_default();
+        if name.schema.as_deref().is_some_and(|schema| self.schema_meant(schema) != own) {
+            let message = "cannot create a temporary relation in a schema that is not temporary";
+            return Err(
+                Error::new(SqlState::INVALID_TABLE_DEFINITION, message).with_hint("Leave the schema out.")
+            );
+        }
+        let missing = || Error::internal("the schema of temporary tables is not there");
+        self.reader.namespace(LAKE, own)?.ok_or_else(missing)
     }
 
     /// The schema of a name that has one, or the first of the search path: where something new goes.
@@ -126,8 +151,14 @@ impl Scope {
     pub fn look_up(&self, name: &Name) -> Result<Option<Found>> {
         check_catalog(name.catalog.as_deref())?;
         let namespaces = match &name.schema {
-            Some(schema) => self.reader.namespace(LAKE, schema)?.into_iter().collect(),
-            None => self.path()?,
+            Some(schema) => self.reader.namespace(LAKE, self.schema_meant(schema))?.into_iter().collect(),
+            None => {
+                let temporary = match &self.temporary {
+                    Some(temporary) => self.reader.namespace(LAKE, temporary)?,
+                    None => None,
+                };
+                temporary.into_iter().chain(self.path()?).collect::<Vec<_>>()
+            }
         };
         for namespace in namespaces {
             if let Some(relation) = self.reader.relation(namespace.id, &name.name)? {

@@ -11,6 +11,7 @@ use datafusion::sql::sqlparser::ast::{self, ObjectName, Query, TableFactor, Visi
 use futures::future::BoxFuture;
 use tarn_catalog::access::Principal;
 use tarn_catalog::iceberg::TableState;
+use tarn_catalog::name::is_temporary_namespace;
 use tarn_catalog::object::{ExternalTable, RelationKind, View};
 
 use super::changes::{ChangesReading, take_calls};
@@ -35,6 +36,27 @@ const FILES: &str = "pg_files";
 pub(crate) struct ResolvedQuery {
     pub query: Box<Query>,
     pub relations: HashMap<TableReference, ResolvedRelation>,
+}
+
+impl ResolvedQuery {
+    /// Whether it reads something that goes with the session.
+    pub fn reads_temporary(&self) -> bool {
+        self.relations.values().any(|relation| match relation {
+            ResolvedRelation::Rows { relation, .. } => relation.is_temporary(),
+            relation => relation.is_temporary(),
+        })
+    }
+}
+
+impl ResolvedRelation {
+    fn is_temporary(&self) -> bool {
+        let namespace = match self {
+            ResolvedRelation::Table { found, .. } | ResolvedRelation::View { found, .. } => &found.namespace,
+            ResolvedRelation::Reading(reading) => &reading.found.namespace,
+            _ => return false,
+        };
+        is_temporary_namespace(&namespace.name)
+    }
 }
 
 /// What a name in a query stands for, with all that reading it needs.
@@ -157,6 +179,7 @@ async fn resolve_view(
         reader: scope.reader.clone(),
         principal: owner.clone(),
         search_path: view.search_path.clone(),
+        temporary: None,
     };
     let query = resolve_query(parse_query(&view.sql)?, &inner, depth + 1).await.map_err(|error| {
         let detail = format!("This was found while reading the definition of {label}.");

@@ -15,6 +15,7 @@ use datafusion::sql::sqlparser::ast::{
 use super::query::ResolvedRelation;
 use crate::error::{Error, Result};
 use crate::parse::{fold, fold_name};
+use crate::system;
 use crate::table::hidden;
 
 /// The schema of the names that stand for tables with hidden columns; no user's schema can have it.
@@ -84,7 +85,8 @@ fn mention(expression: &Expr) -> Option<Mention> {
         _ => return None,
     };
     let name = fold(name);
-    hidden::NAMES.iter().find(|hidden| **hidden == name).map(|hidden| (qualifier, *hidden))
+    let mut known = hidden::NAMES.iter().chain([&hidden::TABLE_OID]);
+    known.find(|hidden| **hidden == name).map(|hidden| (qualifier, *hidden))
 }
 
 struct Shower<'a> {
@@ -176,19 +178,15 @@ impl Shower<'_> {
             (_, None) => TableReference::bare(named.name.clone()),
         };
         let Some(relation) = self.relations.get(&reference).cloned() else { return Ok(None) };
-        let schema = match &relation {
-            ResolvedRelation::Table { state, .. } => state.schema.clone(),
-            ResolvedRelation::Reading(reading) if reading.about.is_none() => {
-                reading.version.metadata.current_schema().clone()
-            }
-            _ => return Ok(None),
-        };
+        if !relation.has_rows_of_its_own() {
+            return Ok(None);
+        }
         let called = alias.as_ref().map_or_else(|| named.name.clone(), |alias| fold(&alias.name));
         let of_this = |(qualifier, _): &&Mention| qualifier.as_ref().is_none_or(|word| *word == called);
         let columns: BTreeSet<&'static str> =
             wanted.iter().filter(of_this).map(|(_, column)| *column).collect();
         let columns: Vec<&'static str> =
-            columns.into_iter().filter(|column| schema.field_by_name(column).is_none()).collect();
+            columns.into_iter().filter(|column| relation.hides(column)).collect();
         if columns.is_empty() {
             return Ok(None);
         }
@@ -209,6 +207,44 @@ impl Shower<'_> {
         let relation = ResolvedRelation::Rows { relation: Box::new(relation), columns };
         self.relations.insert(TableReference::partial(ROWS, stand_in), relation);
         Ok(Some(shown))
+    }
+}
+
+impl ResolvedRelation {
+    /// Whether it is a table, so that its rows have hidden columns.
+    fn has_rows_of_its_own(&self) -> bool {
+        match self {
+            ResolvedRelation::Reading(reading) => reading.about.is_none(),
+            ResolvedRelation::System { schema, name } => system::is_table(schema, name),
+            ResolvedRelation::Table { .. } | ResolvedRelation::External { .. } => true,
+            _ => false,
+        }
+    }
+
+    /// Whether it has a hidden column of that name, and no column of its own.
+    fn hides(&self, column: &str) -> bool {
+        match self {
+            ResolvedRelation::Table { state, .. } => state.schema.field_by_name(column).is_none(),
+            ResolvedRelation::Reading(reading) => {
+                reading.version.metadata.current_schema().field_by_name(column).is_none()
+            }
+            ResolvedRelation::External { external, .. } => {
+                column == hidden::TABLE_OID && external.schema.field_by_name(column).is_none()
+            }
+            _ => column == hidden::TABLE_OID,
+        }
+    }
+
+    /// The OID of a table.
+    pub fn table_oid(&self) -> Option<u32> {
+        match self {
+            ResolvedRelation::Table { found, .. } | ResolvedRelation::External { found, .. } => {
+                Some(found.relation.id.oid())
+            }
+            ResolvedRelation::Reading(reading) => Some(reading.found.relation.id.oid()),
+            ResolvedRelation::System { schema, name } => system::table_oid(schema, name),
+            _ => None,
+        }
     }
 }
 

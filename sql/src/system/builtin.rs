@@ -1,5 +1,5 @@
 //! The system tables whose rows do not depend on what users made: types, access methods, collations, tablespaces,
-//! the database, the settings, the procedures.
+//! the database, the settings.
 
 use std::sync::LazyLock;
 
@@ -12,9 +12,7 @@ use crate::error::Result;
 use crate::types::{self, oid};
 
 /// OID of `pg_catalog`, the schema of everything built in.
-const PG_CATALOG: u32 = 11;
-/// OID of schema `system`.
-const SYSTEM: u32 = 12;
+pub const PG_CATALOG: u32 = 11;
 /// The access method of PostgreSQL's own tables, and so of the system tables.
 pub const HEAP: u32 = 2;
 /// The only tablespace: wherever the table's location is.
@@ -218,24 +216,6 @@ pub fn system_settings(scan: &Scan) -> Result<Rows> {
             ("description", setting.description.into()),
         ])?;
     }
-    Ok(rows)
-}
-
-/// The procedures of schema `system`, so that clients can complete `CALL`. Functions are not listed.
-pub fn pg_proc(scan: &Scan) -> Result<Rows> {
-    let mut rows = scan.rows();
-    let (oid, name) = (15101_u32, "crawl");
-    rows.push([
-        ("oid", oid.into()),
-        ("proname", name.into()),
-        ("pronamespace", SYSTEM.into()),
-        ("proowner", SUPERUSER.oid().into()),
-        ("prokind", "p".into()),
-        ("provolatile", "v".into()),
-        ("proparallel", "u".into()),
-        ("prorettype", 2249.into()),
-        ("prosrc", name.into()),
-    ])?;
     Ok(rows)
 }
 

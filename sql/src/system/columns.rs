@@ -24,6 +24,9 @@ use crate::types;
 /// At most this many metadata files are read at the same time.
 const METADATA_READS_MAX: usize = 16;
 
+/// More columns than this PostgreSQL does not have either.
+const COLUMNS_MAX: u32 = 1600;
+
 /// OIDs of the catalogs that comments belong to (`pg_description.classoid`).
 const PG_CLASS: u32 = 1259;
 const PG_NAMESPACE: u32 = 2615;
@@ -208,9 +211,29 @@ fn push_attribute(rows: &mut Rows, relation: u32, column: &Column) -> Result<()>
         ("attalign", builtin.map_or("i", |builtin| builtin.align).into()),
         ("attstorage", builtin.map_or("x", |builtin| builtin.storage).into()),
         ("attnotnull", column.not_null.into()),
+        ("atthasdef", column.default.is_some().into()),
         ("attislocal", true.into()),
         ("attcollation", builtin.map_or(0, |builtin| builtin.collation).into()),
     ])
+}
+
+/// The defaults of columns, each under an OID that is made of the column's.
+pub async fn pg_attrdef(scan: &Scan) -> Result<Rows> {
+    let keys = RelationKeys { oid: "adrelid", name: "", namespace_oid: "", namespace: "" };
+    let mut rows = scan.rows();
+    for described in described(scan, keys).await? {
+        let relation = described.found.relation.id.oid();
+        for column in described.columns.iter().filter(|column| column.default.is_some()) {
+            let place = u32::try_from(column.position).unwrap_or(u32::MAX);
+            rows.push([
+                ("oid", relation.wrapping_mul(COLUMNS_MAX).wrapping_add(place).into()),
+                ("adrelid", relation.into()),
+                ("adnum", column.position.into()),
+                ("adbin", column.default.as_deref().into()),
+            ])?;
+        }
+    }
+    Ok(rows)
 }
 
 pub async fn pg_description(scan: &Scan) -> Result<Rows> {

@@ -8,6 +8,10 @@ use tarn_catalog::access::Principal;
 use tarn_catalog::{CatalogId, Reader};
 
 use crate::notify::Outbox;
+use crate::statement::Set;
+
+/// Settings to be set when a statement is done.
+pub type Wanted = Arc<parking_lot::Mutex<Vec<Set>>>;
 
 /// The facts of one statement.
 #[derive(Debug, Clone)]
@@ -20,8 +24,12 @@ pub struct SystemContext {
     pub database: String,
     /// The schemas that unqualified names are looked up in, without the implicit `pg_catalog`.
     pub search_path: Vec<String>,
+    /// The schema of the session's temporary tables, which is searched first.
+    pub temporary: Option<String>,
     /// What `SHOW` shows.
     pub settings: Arc<Vec<SettingRow>>,
+    /// What `set_config` has been told to set, until the session does it.
+    pub wanted: Wanted,
     /// What `version()` answers.
     pub version: String,
     /// The number the session was given at startup (BackendKeyData).

@@ -3,7 +3,7 @@
 //! are is `rows.rs`'s business, and one without a row builder is empty.
 //! Next: `value.rs` for how rows become Arrow columns.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, LazyLock};
 
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
@@ -74,6 +74,28 @@ static TABLES: LazyLock<Vec<Declared>> = LazyLock::new(|| SCHEMAS.iter().flat_ma
 static BY_NAME: LazyLock<HashMap<(&'static str, &'static str), &'static Declared>> =
     LazyLock::new(|| TABLES.iter().map(|table| ((table.schema.name, table.name), table)).collect());
 
+/// The columns whose values are names of functions.
+static FUNCTION_NAMES: LazyLock<HashSet<&'static str>> = LazyLock::new(|| {
+    let columns = TABLES.iter().flat_map(|table| &table.columns);
+    columns.filter(|column| column.type_name == "regproc").map(|column| column.name).collect()
+});
+
+/// Whether a catalog has a column of that name whose values are names of functions.
+pub fn is_function_name(column: &str) -> bool {
+    FUNCTION_NAMES.contains(column)
+}
+
+/// The columns that are vectors.
+static VECTORS: LazyLock<HashSet<&'static str>> = LazyLock::new(|| {
+    let columns = TABLES.iter().flat_map(|table| &table.columns);
+    columns.filter(|column| vector_mark(column.type_name).is_some()).map(|column| column.name).collect()
+});
+
+/// Whether a catalog has a column of that name whose values are vectors.
+pub fn is_vector(column: &str) -> bool {
+    VECTORS.contains(column)
+}
+
 /// Every system table.
 pub fn tables() -> &'static [Declared] {
     &TABLES
@@ -136,7 +158,7 @@ fn field(column: &DeclaredColumn) -> Field {
         Some(element) => {
             let (data_type, mark) = arrow_type(element);
             let item = marked(Field::new_list_field(data_type, true), mark);
-            (DataType::List(Arc::new(item)), None)
+            (DataType::List(Arc::new(item)), vector_mark(column.type_name))
         }
         None => arrow_type(column.type_name),
     };
@@ -149,6 +171,14 @@ fn element_type(type_name: &str) -> Option<&str> {
         "int2vector" => Some("int2"),
         "oidvector" => Some("oid"),
         _ => type_name.strip_suffix("[]"),
+    }
+}
+
+fn vector_mark(type_name: &str) -> Option<&'static str> {
+    match type_name {
+        "int2vector" => Some(types::INT2_VECTOR_MARK),
+        "oidvector" => Some(types::OID_VECTOR_MARK),
+        _ => None,
     }
 }
 

@@ -105,7 +105,7 @@ impl Fixture {
     pub async fn keys_used(&self, sql: &str) -> crate::Result<Vec<String>> {
         let reader = self.engine.catalog().reader();
         let principal = reader.principal(SUPERUSER)?.expect("the first superuser is there");
-        let scope = Scope { reader, principal, search_path: vec!["public".into()] };
+        let scope = Scope { reader, principal, search_path: vec!["public".into()], temporary: None };
         let context = Context::new(self.engine.clone(), scope, &Settings::default(), 42, Outbox::default())?;
         let statement = parse(sql)?.remove(0).statement;
         let authorized = authorize(resolve(statement, &context.scope).await?, &context.scope)?;

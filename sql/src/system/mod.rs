@@ -16,6 +16,7 @@ mod commits;
 mod context;
 mod declared;
 mod exec;
+mod functions;
 mod grants;
 mod health;
 mod keys;
@@ -34,7 +35,9 @@ use std::sync::Arc;
 
 use datafusion::catalog::TableProvider;
 
-pub use context::{SettingRow, SystemContext};
+pub use context::{SettingRow, SystemContext, Wanted};
+pub use functions::Function;
+pub(crate) use rewrite::array_elements;
 pub use rewrite::rewrite;
 pub(crate) use value::{Value, to_array};
 
@@ -51,6 +54,16 @@ pub fn system_table(
 /// Whether there is a system table of that exact name.
 pub fn exists(schema: &str, name: &str) -> bool {
     declared::table(schema, name).is_some()
+}
+
+/// Whether there is a system table of that exact name, and PostgreSQL has it as a table, too.
+pub(crate) fn is_table(schema: &str, name: &str) -> bool {
+    declared::table(schema, name).is_some_and(|table| !table.view)
+}
+
+/// The OID of the system table of that exact name.
+pub(crate) fn table_oid(schema: &str, name: &str) -> Option<u32> {
+    declared::table(schema, name).map(|table| table.oid)
 }
 
 /// Whether a schema holds only system tables, so that nobody may create in it.

@@ -49,7 +49,8 @@ impl SystemContext {
         }
         let placed = self.search_path.iter().any(|schema| schema == PG_CATALOG);
         let implicit = (!placed).then_some(PG_CATALOG);
-        for schema in implicit.into_iter().chain(self.search_path.iter().map(String::as_str)) {
+        let path = self.search_path.iter().map(String::as_str);
+        for schema in self.temporary.as_deref().into_iter().chain(implicit).chain(path) {
             if let Some(oid) = self.relation_oid_in(schema, name)? {
                 return Ok(Some(oid));
             }

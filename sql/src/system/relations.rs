@@ -5,6 +5,7 @@
 //! list them; `system.tables` says more (see `docs/postgres.md`).
 
 use tarn_catalog::SUPERUSER;
+use tarn_catalog::name::is_temporary_namespace;
 use tarn_catalog::object::{RelationKind, Securable};
 
 use super::builtin::{AccessMethod, HEAP};
@@ -82,7 +83,7 @@ async fn push_class(scan: &Scan, rows: &mut Rows, found: &Found) -> Result<()> {
         ("relowner", relation.owner.oid().into()),
         ("relam", AccessMethod::of(&relation.kind).map_or(0, |method| method.oid).into()),
         ("relkind", if view { "v" } else { "r" }.into()),
-        ("relpersistence", "p".into()),
+        ("relpersistence", if is_temporary_namespace(&found.namespace.name) { "t" } else { "p" }.into()),
         ("relnatts", count.into()),
         ("reltuples", Value::Float(figures.rows.map_or(-1.0, as_estimate))),
         ("relpages", figures.bytes.map_or(0, |bytes| bytes.div_ceil(PAGE_BYTES)).min(i32::MAX as u64).into()),
@@ -188,14 +189,35 @@ pub fn pg_stat_tables(scan: &Scan) -> Result<Rows> {
     Ok(rows)
 }
 
+/// Which tables there are; blocks are not counted.
+pub fn pg_statio_tables(scan: &Scan) -> Result<Rows> {
+    let keys = RelationKeys { oid: "relid", name: "relname", namespace_oid: "", namespace: "schemaname" };
+    let mut rows = scan.rows();
+    for found in scan.context.relations(&scan.keys, keys)? {
+        if !matches!(found.relation.kind, RelationKind::View(_)) {
+            rows.push([
+                ("relid", found.relation.id.oid().into()),
+                ("schemaname", found.namespace.name.into()),
+                ("relname", found.relation.name.into()),
+            ])?;
+        }
+    }
+    Ok(rows)
+}
+
 pub fn information_tables(scan: &Scan) -> Result<Rows> {
     let mut rows = scan.rows();
     let mut push = |schema: &str, name: &str, view: bool, insertable: bool| {
+        let table_type = match (view, is_temporary_namespace(schema)) {
+            (true, _) => "VIEW",
+            (false, true) => "LOCAL TEMPORARY",
+            (false, false) => "BASE TABLE",
+        };
         rows.push([
             ("table_catalog", scan.context.database.as_str().into()),
             ("table_schema", schema.into()),
             ("table_name", name.into()),
-            ("table_type", if view { "VIEW" } else { "BASE TABLE" }.into()),
+            ("table_type", table_type.into()),
             ("is_insertable_into", if insertable { "YES" } else { "NO" }.into()),
             ("is_typed", "NO".into()),
         ])

@@ -8,8 +8,25 @@ use super::context::SystemContext;
 use super::declared::Declared;
 use super::keys::Keys;
 use super::value::Rows;
-use super::{builtin, columns, commits, grants, health, relations, roles, schemas, tables};
+use super::{builtin, columns, commits, functions, grants, health, relations, roles, schemas, tables};
 use crate::error::Result;
+
+/// Catalogs of kinds of objects that do not exist here, which are empty whoever asks.
+pub const EMPTY: &[&str] = &[
+    "pg_constraint",
+    "pg_enum",
+    "pg_event_trigger",
+    "pg_foreign_table",
+    "pg_index",
+    "pg_inherits",
+    "pg_partitioned_table",
+    "pg_policy",
+    "pg_publication",
+    "pg_range",
+    "pg_sequence",
+    "pg_statistic_ext",
+    "pg_trigger",
+];
 
 /// One read of one system table.
 #[derive(Debug)]
@@ -41,7 +58,9 @@ pub async fn rows(scan: &Scan) -> Result<Rows> {
         ("pg_catalog", "pg_tables") => relations::pg_tables(scan),
         ("pg_catalog", "pg_views") => relations::pg_views(scan),
         ("pg_catalog", "pg_stat_user_tables" | "pg_stat_all_tables") => relations::pg_stat_tables(scan),
+        ("pg_catalog", "pg_statio_user_tables" | "pg_statio_all_tables") => relations::pg_statio_tables(scan),
         ("pg_catalog", "pg_attribute") => columns::pg_attribute(scan).await,
+        ("pg_catalog", "pg_attrdef") => columns::pg_attrdef(scan).await,
         ("pg_catalog", "pg_description") => columns::pg_description(scan).await,
         ("pg_catalog", "pg_roles") => roles::pg_roles(scan),
         ("pg_catalog", "pg_user") => roles::pg_user(scan),
@@ -54,7 +73,8 @@ pub async fn rows(scan: &Scan) -> Result<Rows> {
         ("pg_catalog", "pg_tablespace") => builtin::pg_tablespace(scan),
         ("pg_catalog", "pg_database") => builtin::pg_database(scan),
         ("pg_catalog", "pg_settings") => builtin::pg_settings(scan),
-        ("pg_catalog", "pg_proc") => builtin::pg_proc(scan),
+        ("pg_catalog", "pg_proc") => functions::pg_proc(scan),
+        ("pg_catalog", "pg_language") => functions::pg_language(scan),
         ("information_schema", "information_schema_catalog_name") => schemas::catalog_name(scan),
         ("information_schema", "schemata") => schemas::schemata(scan),
         ("information_schema", "tables") => relations::information_tables(scan),

@@ -77,6 +77,21 @@ async fn functions_answer_as_postgresql() {
 }
 
 #[tokio::test]
+async fn clients_ask_the_catalogs() {
+    check_script("clients.txt").await;
+}
+
+/// Queries are planned as if these had no rows, so nothing may fill them.
+#[tokio::test]
+async fn empty_catalogs_are_empty() {
+    let fixture = Fixture::new().await;
+    for name in super::rows::EMPTY {
+        let rows = fixture.run("tarn", &format!("SELECT count(*) FROM pg_catalog.{name}")).await;
+        assert_eq!(rows.trim(), "0", "{name}");
+    }
+}
+
+#[tokio::test]
 async fn other_queries() {
     check_script("queries.txt").await;
 }

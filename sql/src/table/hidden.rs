@@ -20,7 +20,11 @@ pub const ROW_ID: &str = RESERVED_COL_NAME_ROW_ID;
 /// Sequence number of the commit that last changed the row; NULL before format version 3.
 pub const LAST_UPDATED: &str = RESERVED_COL_NAME_LAST_UPDATED_SEQUENCE_NUMBER;
 
-/// Their names, in the order in which they follow the table's columns.
+/// The OID of the table itself, the same in every row. Unlike the others, external and system tables have it too, and a
+/// query adds it, not the scan.
+pub const TABLE_OID: &str = "tableoid";
+
+/// The names of those that a scan hands out, in the order in which they follow the table's columns.
 pub const NAMES: [&str; 6] = [FILE, POS, SPEC_ID, PARTITION, ROW_ID, LAST_UPDATED];
 
 /// Which of them a scan hands out.

@@ -164,7 +164,7 @@ fn context(engine: &Arc<Engine>, stop: &CancellationToken) -> Result<Context> {
     let reader = engine.catalog().reader();
     let missing = || Error::internal("the first superuser is not there");
     let principal = reader.principal(SUPERUSER)?.ok_or_else(missing)?;
-    let scope = Scope { reader, principal, search_path: Vec::new() };
+    let scope = Scope { reader, principal, search_path: Vec::new(), temporary: None };
     let mut context = Context::new(Arc::clone(engine), scope, &Settings::default(), 0, Outbox::default())?;
     context.stop = Stop { token: stop.child_token(), deadline: None };
     Ok(context)

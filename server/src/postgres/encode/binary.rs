@@ -25,6 +25,12 @@ pub fn writer<'a>(field: &Field, array: &'a dyn Array, zone: Tz) -> Result<Write
     match array.data_type() {
         DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => {
             let version = (pg_type.oid == oid::JSONB).then_some(JSONB_VERSION);
+            if pg_type.oid == oid::CHAR {
+                // It always has its one byte.
+                return strings(array, |value, out| {
+                    raw(&[], if value.is_empty() { &[0] } else { value.as_bytes() }, out)
+                });
+            }
             strings(array, move |value, out| raw(version.as_slice(), value.as_bytes(), out))
         }
         DataType::Dictionary(_, _) => {

@@ -61,10 +61,21 @@ impl<'a> Lists<'a> {
     }
 }
 
-/// Arrays in text.
-pub fn text_writer(array: &dyn Array, zone: Tz) -> Result<Writer<'_>> {
+/// Arrays in text; a vector is its numbers alone.
+pub fn text_writer(array_oid: u32, array: &dyn Array, zone: Tz) -> Result<Writer<'_>> {
     let lists = Lists::new(array)?;
     let cell = Cell::new(lists.item, lists.items.as_ref(), Format::Text, zone)?;
+    if types::is_vector(array_oid) {
+        return Ok(Box::new(move |row, out| {
+            for (position, item) in (lists.range)(row).enumerate() {
+                if position > 0 {
+                    out.put_u8(b' ');
+                }
+                (cell.write)(item, out)?;
+            }
+            Ok(())
+        }));
+    }
     Ok(Box::new(move |row, out| {
         out.put_u8(b'{');
         for (position, item) in (lists.range)(row).enumerate() {
@@ -111,6 +122,7 @@ pub fn binary_writer(array_oid: u32, array: &dyn Array, zone: Tz) -> Result<Writ
     let lists = Lists::new(array)?;
     let cell = Cell::new(lists.item, lists.items.as_ref(), Format::Binary, zone)?;
     let item_oid = types::element_oid(array_oid).unwrap_or(types::oid::TEXT);
+    let lower_bound = i32::from(!types::is_vector(array_oid));
     Ok(Box::new(move |row, out| {
         let range = (lists.range)(row);
         let length = i32::try_from(range.len())
@@ -121,7 +133,7 @@ pub fn binary_writer(array_oid: u32, array: &dyn Array, zone: Tz) -> Result<Writ
         out.put_u32(item_oid);
         if length > 0 {
             out.put_i32(length);
-            out.put_i32(1);
+            out.put_i32(lower_bound);
         }
         range.into_iter().try_for_each(|item| cell.write(item, out))
     }))

@@ -26,7 +26,7 @@ pub fn writer<'a>(field: &Field, array: &'a dyn Array, zone: Tz) -> Result<Write
             Ok(writer::dictionary(array, writer(field, values.as_ref(), zone)?))
         }
         _ if is_json(type_oid) => json::writer(field, array, zone),
-        _ if types::element_oid(type_oid).is_some() => list::text_writer(array, zone),
+        _ if types::element_oid(type_oid).is_some() => list::text_writer(type_oid, array, zone),
         DataType::FixedSizeBinary(16) if type_oid == oid::UUID => binaries(array, uuid),
         DataType::Binary | DataType::LargeBinary | DataType::BinaryView | DataType::FixedSizeBinary(_) => {
             binaries(array, bytea)

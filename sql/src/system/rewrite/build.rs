@@ -1,10 +1,15 @@
 //! Small pieces of syntax tree for the rewriting rules.
 
+use std::sync::LazyLock;
+
 use datafusion::sql::sqlparser::ast::helpers::attached_token::AttachedToken;
 use datafusion::sql::sqlparser::ast::{
     CaseWhen, CastKind, DataType, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentClause,
-    FunctionArgumentList, FunctionArguments, Ident, ObjectName, OrderByExpr, Query, Value, ValueWithSpan,
+    FunctionArgumentList, FunctionArguments, Ident, ObjectName, OrderByExpr, Query, SelectItem, SetExpr,
+    Value, ValueWithSpan,
 };
+use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
+use datafusion::sql::sqlparser::parser::Parser;
 
 /// A call `name(arguments)`.
 pub fn call(name: &str, arguments: Vec<Expr>) -> Expr {
@@ -47,6 +52,21 @@ pub fn string(text: &str) -> Expr {
 pub fn value(value: Value) -> Expr {
     Expr::Value(ValueWithSpan::from(value))
 }
+
+/// `SELECT expression AS alias`.
+pub fn query_of(expr: Expr, alias: Ident) -> Query {
+    let mut query = TEMPLATE.clone();
+    if let SetExpr::Select(select) = query.body.as_mut() {
+        select.projection = vec![SelectItem::ExprWithAlias { expr, alias }];
+    }
+    query
+}
+
+static TEMPLATE: LazyLock<Query> = LazyLock::new(|| {
+    let parsed = Parser::new(&PostgreSqlDialect {}).try_with_sql("SELECT 1");
+    let query = parsed.and_then(|mut parser| parser.parse_query());
+    *query.expect("the template is a query; a test of functions in FROM uses it")
+});
 
 pub fn subquery(query: Query) -> Expr {
     Expr::Subquery(Box::new(query))

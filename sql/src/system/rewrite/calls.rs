@@ -2,11 +2,12 @@
 //! `to_date`, functions that give rows in a SELECT list, and EXISTS as a value.
 
 use datafusion::sql::sqlparser::ast::{
-    BinaryOperator, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, ObjectName,
-    Query, Select, SelectItem, SetExpr, Value,
+    AccessExpr, BinaryOperator, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, Ident,
+    ObjectName, Query, Select, SelectItem, SetExpr, Value,
 };
 
 use super::{build, subqueries, tables};
+use crate::functions::SUBSCRIPTS;
 
 /// Rewrites one call.
 pub fn rewrite(expr: &mut Expr) {
@@ -150,6 +151,7 @@ pub fn rewrite_projection(select: &mut Select) {
 }
 
 fn rows_of_function(expr: &mut Expr) {
+    field_of_expanded(expr);
     let Expr::Function(function) = expr else { return };
     let Some(name) = build::builtin_name(&function.name).map(|name| name.value.to_ascii_lowercase()) else {
         return;
@@ -161,6 +163,31 @@ fn rows_of_function(expr: &mut Expr) {
     };
     rename(function, list_function);
     *expr = build::call("unnest", vec![expr.clone()]);
+}
+
+/// `(_pg_expandarray(list)).n` is the places of the list, `.x` its elements.
+fn field_of_expanded(expr: &mut Expr) {
+    let Expr::CompoundFieldAccess { root, access_chain } = expr else { return };
+    let (Expr::Nested(inner), [AccessExpr::Dot(Expr::Identifier(field))]) =
+        (root.as_ref(), &access_chain[..])
+    else {
+        return;
+    };
+    let Expr::Function(function) = inner.as_ref() else { return };
+    let name = build::builtin_name(&function.name);
+    if !name.is_some_and(|name| name.value.eq_ignore_ascii_case("_pg_expandarray")) {
+        return;
+    }
+    let mut function = function.clone();
+    let list: Vec<Expr> = plain_arguments(&mut function).into_iter().map(|list| list.clone()).collect();
+    *expr = match field.value.to_lowercase().as_str() {
+        "n" => {
+            let list = list.into_iter().chain([build::number("1")]).collect();
+            build::call("unnest", vec![build::call(SUBSCRIPTS, list)])
+        }
+        "x" => build::call("unnest", list),
+        _ => return,
+    };
 }
 
 /// The engine knows EXISTS in conditions only; as a value it is a count.

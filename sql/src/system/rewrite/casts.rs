@@ -3,17 +3,21 @@
 //! double precision, times have microseconds, `varchar(3)` cuts.
 
 use datafusion::sql::sqlparser::ast::{
-    ArrayElemTypeDef, CharacterLength, DataType, Expr, Function, Ident, ObjectName, Select, SelectItem,
-    TimezoneInfo, Value,
+    Array, ArrayElemTypeDef, BinaryOperator, CharacterLength, DataType, Expr, Function, Ident, ObjectName,
+    Select, SelectItem, TimezoneInfo, Value,
 };
 
 use super::build;
+use crate::system::declared;
 
 /// The fractional digits of seconds that are kept.
 const SECOND_DIGITS: u64 = 6;
 
 /// The types whose values are OIDs and whose text is a name.
-const ALIASES: [&str; 4] = ["regclass", "regtype", "regnamespace", "regrole"];
+const ALIASES: [&str; 5] = ["regclass", "regtype", "regnamespace", "regrole", REGPROC];
+
+/// Unlike the others, columns of this type hold the name.
+const REGPROC: &str = "regproc";
 
 /// Rewrites one cast; what is cast has been rewritten before.
 pub fn rewrite(expr: &mut Expr) {
@@ -30,8 +34,24 @@ pub fn rewrite(expr: &mut Expr) {
                 }
             };
         }
+        Expr::BinaryOp { left, op: BinaryOperator::Eq | BinaryOperator::NotEq, right } => {
+            compare_functions(left, right);
+            compare_functions(right, left);
+            if let (Some(alias), true) = (alias_call(left), alias_call(left) == alias_call(right)) {
+                **left = alias_form(left.as_ref().clone(), alias, "oid");
+                **right = alias_form(right.as_ref().clone(), alias, "oid");
+            }
+        }
         Expr::TypedString(typed) => typed.data_type = plain_type(&typed.data_type),
         _ => {}
+    }
+}
+
+/// `p.oid = 'f'::regproc` compares numbers, `t.typinput = 'f'::regproc` names.
+fn compare_functions(function: &mut Expr, with: &Expr) {
+    let column = matches!(with, Expr::Identifier(_) | Expr::CompoundIdentifier(_));
+    if alias_call(function) == Some(REGPROC) && column && !is_function_name(with) {
+        *function = alias_form(function.clone(), REGPROC, "oid");
     }
 }
 
@@ -39,8 +59,11 @@ pub fn rewrite(expr: &mut Expr) {
 fn rewrite_cast(inner: Expr, data_type: &DataType) -> Result<Expr, Expr> {
     let name = type_name(data_type);
     let alias = ALIASES.into_iter().find(|alias| Some(*alias) == name.as_deref());
+    if alias.is_some() && alias_call(&inner) == alias {
+        return Ok(inner);
+    }
     if let Some(alias) = alias {
-        let form = if is_given(&inner) { "oid" } else { "name" };
+        let form = if alias != REGPROC && is_given(&inner) { "oid" } else { "name" };
         return Ok(build::call(&format!("{alias}_{form}"), vec![inner]));
     }
     if let Some(alias) = alias_call(&inner) {
@@ -54,12 +77,30 @@ fn rewrite_cast(inner: Expr, data_type: &DataType) -> Result<Expr, Expr> {
     match (data_type, name.as_deref()) {
         (_, Some("oid" | "xid" | "cid")) => match build::as_string(&inner).filter(|text| is_number(text)) {
             Some(digits) => Ok(build::number(digits)),
+            None if is_function_name(&inner) => {
+                Ok(build::cast(build::call("regproc_oid", vec![inner]), DataType::BigInt(None)))
+            }
             None => Ok(build::cast(inner, DataType::BigInt(None))),
         },
         // `"char"` in quotes is PostgreSQL's one-byte type.
         (DataType::Custom(custom, _), Some("char")) if is_quoted(custom) => {
             Ok(build::call("left", vec![build::cast(inner, DataType::Text), build::number("1")]))
         }
+        (DataType::Array(ArrayElemTypeDef::SquareBracket(item, _)), _)
+            if type_name(item).as_deref() == Some("regtype") && unnested(&inner).is_none() =>
+        {
+            Ok(build::call("regtype_names", vec![inner]))
+        }
+        (DataType::Array(ArrayElemTypeDef::SquareBracket(item, _)), _)
+            if type_name(item).as_deref() == Some("oid") =>
+        {
+            let list = unnested(&inner).and_then(array_literal).unwrap_or(inner);
+            Ok(build::call("to_oids", vec![build::cast(list, plain_type(data_type))]))
+        }
+        _ if is_array(data_type) => match unnested(&inner).and_then(array_literal) {
+            Some(elements) => Err(elements),
+            None => Err(inner),
+        },
         (_, Some("json" | "jsonb")) => Ok(build::call("to_json_text", vec![inner])),
         (_, Some("uuid")) => Ok(build::call("to_uuid", vec![inner])),
         (_, Some("bytea")) => hex_literal(&inner).ok_or(inner),
@@ -76,11 +117,75 @@ fn is_given(expr: &Expr) -> bool {
     match expr {
         Expr::Value(_) => true,
         Expr::Nested(inner) => is_given(inner),
+        // A name that is put together.
+        Expr::BinaryOp { op: BinaryOperator::StringConcat, .. } => true,
+        Expr::Function(function) => {
+            let name = build::builtin_name(&function.name).map(|name| name.value.to_lowercase());
+            name.is_some_and(|name| ["quote_ident", "concat", "format"].contains(&name.as_str()))
+        }
         Expr::Cast { expr, data_type, .. } => {
             is_given(expr) && type_name(data_type).as_deref() == Some("text")
         }
         _ => false,
     }
+}
+
+fn is_array(data_type: &DataType) -> bool {
+    matches!(plain_type(data_type), DataType::Array(_))
+}
+
+/// The text of a string literal, in parentheses or not.
+fn unnested(expr: &Expr) -> Option<&str> {
+    if let Expr::Nested(inner) = expr { unnested(inner) } else { build::as_string(expr) }
+}
+
+/// `'{1,"a b",NULL}'` as ARRAY['1', 'a b', NULL].
+pub fn array_literal(text: &str) -> Option<Expr> {
+    let element = |element: Option<String>| match element {
+        Some(text) => build::string(&text),
+        None => build::value(Value::Null),
+    };
+    let elem = array_elements(text)?.into_iter().map(element).collect();
+    Some(Expr::Array(Array { elem, named: true }))
+}
+
+/// The elements of an array written as text; None for what has more dimensions or is no array.
+pub fn array_elements(text: &str) -> Option<Vec<Option<String>>> {
+    let inner = text.trim().strip_prefix('{')?.strip_suffix('}')?;
+    let mut elements = Vec::new();
+    let mut characters = inner.trim().chars().peekable();
+    while characters.peek().is_some() {
+        let (mut element, mut quoted, mut open) = (String::new(), false, false);
+        while let Some(character) = characters.next_if(|character| open || *character != ',') {
+            match character {
+                '\\' => element.extend(characters.next()),
+                '"' => (open, quoted) = (!open, true),
+                '{' | '}' if !open => return None,
+                other => element.push(other),
+            }
+        }
+        let element = if quoted { element.as_str() } else { element.trim() };
+        elements.push(match element {
+            "" if !quoted => return None,
+            null if !quoted && null.eq_ignore_ascii_case("null") => None,
+            text => Some(text.to_string()),
+        });
+        // A comma promises another element.
+        if characters.next().is_some() && characters.peek().is_none() {
+            return None;
+        }
+    }
+    Some(elements)
+}
+
+/// A column of a catalog that names a function: `typinput`.
+fn is_function_name(expr: &Expr) -> bool {
+    let name = match expr {
+        Expr::Identifier(name) => Some(name),
+        Expr::CompoundIdentifier(parts) => parts.last(),
+        _ => None,
+    };
+    name.is_some_and(|name| declared::is_function_name(&name.value))
 }
 
 fn is_number(text: &str) -> bool {
@@ -105,6 +210,28 @@ fn alias_form(mut expr: Expr, alias: &str, form: &str) -> Expr {
         function.name = ObjectName::from(vec![Ident::new(format!("{alias}_{form}"))]);
     }
     expr
+}
+
+/// A whole number in the result is an integer where it fits, as PostgreSQL has it; the engine makes a bigint of it.
+pub fn type_numbers(select: &mut Select) {
+    for item in &mut select.projection {
+        let (number, alias) = match item {
+            SelectItem::UnnamedExpr(number) => (number, Ident::with_quote('"', "?column?")),
+            SelectItem::ExprWithAlias { expr: number, alias } => (number, alias.clone()),
+            _ => continue,
+        };
+        let fits = match number {
+            Expr::Value(value) => match &value.value {
+                Value::Number(digits, false) => digits.parse::<i32>().is_ok(),
+                _ => false,
+            },
+            _ => false,
+        };
+        if fits {
+            let expr = build::cast(number.clone(), DataType::Int(None));
+            *item = SelectItem::ExprWithAlias { expr, alias };
+        }
+    }
 }
 
 /// What a query gives back of an OID alias type is the name: `SELECT 'orders'::regclass`.

@@ -38,6 +38,27 @@ const IDIOMS: &[(&str, &str)] = &[
     // ADBC, on connecting: a function is its name here, not its number.
     ("typreceive != 0", "typreceive <> '-'"),
     ("typsend != 0", "typsend <> '-'"),
+    // asyncpg, when it meets a type that it does not know: the base type of a domain.
+    (
+        "CASE WHEN t.typtype = 'd' THEN (WITH RECURSIVE typebases(oid, depth) AS ( SELECT t2.typbasetype \
+         AS oid, 0 AS depth FROM pg_type t2 WHERE t2.oid = t.oid UNION ALL SELECT t2.typbasetype AS oid, \
+         tb.depth + 1 AS depth FROM pg_type t2, typebases tb WHERE tb.oid = t2.oid AND t2.typbasetype != \
+         0 ) SELECT oid FROM typebases ORDER BY depth DESC LIMIT 1) ELSE NULL END",
+        "CAST(NULL AS BIGINT)",
+    ),
+    // asyncpg: the types and names of the columns of a composite type.
+    (
+        "CASE WHEN t.typtype = 'c' THEN (SELECT array_agg(ia.atttypid ORDER BY ia.attnum) FROM \
+         pg_attribute ia INNER JOIN pg_class c ON (ia.attrelid = c.oid) WHERE ia.attnum > 0 AND NOT \
+         ia.attisdropped AND c.reltype = t.oid) ELSE NULL END",
+        "no_oids()",
+    ),
+    (
+        "CASE WHEN t.typtype = 'c' THEN (SELECT array_agg(ia.attname::text ORDER BY ia.attnum) FROM \
+         pg_attribute ia INNER JOIN pg_class c ON (ia.attrelid = c.oid) WHERE ia.attnum > 0 AND NOT \
+         ia.attisdropped AND c.reltype = t.oid) ELSE NULL END",
+        "CAST(NULL AS TEXT[])",
+    ),
 ];
 
 static PARSED: LazyLock<Vec<(Expr, Expr)>> =

@@ -18,6 +18,8 @@ mod operators;
 mod subqueries;
 mod tables;
 
+pub use casts::array_elements;
+
 use std::collections::HashSet;
 use std::ops::ControlFlow;
 
@@ -31,6 +33,7 @@ pub fn rewrite(query: &mut Query) {
     let _: ControlFlow<()> = query.visit(&mut rewriter);
     if let SetExpr::Select(select) = query.body.as_mut() {
         casts::show_names(select);
+        casts::type_numbers(select);
     }
 }
 
@@ -47,6 +50,8 @@ impl VisitorMut for Rewriter {
 
     fn pre_visit_select(&mut self, select: &mut Select) -> ControlFlow<()> {
         keep_names(select);
+        tables::name_wildcards(select);
+        subqueries::rewrite_projection(select);
         calls::rewrite_projection(select);
         ControlFlow::Continue(())
     }

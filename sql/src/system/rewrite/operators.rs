@@ -1,9 +1,12 @@
 //! PostgreSQL's long forms of operators and functions, as its own clients write them so that no user's object can
 //! come between: `OPERATOR(pg_catalog.~)`, `COLLATE pg_catalog.default`, `pg_catalog.lower(x)`.
 
-use datafusion::sql::sqlparser::ast::{AccessExpr, Array, BinaryOperator, Expr, Ident, ObjectName};
+use datafusion::sql::sqlparser::ast::{
+    AccessExpr, Array, BinaryOperator, CaseWhen, Expr, Ident, ObjectName, Subscript, Value, ValueWithSpan,
+};
 
-use super::build;
+use super::{build, casts};
+use crate::system::declared;
 
 pub fn rewrite(expr: &mut Expr) {
     match expr {
@@ -23,13 +26,24 @@ pub fn rewrite(expr: &mut Expr) {
             simplify_pattern(expr);
         }
         Expr::Function(function) => strip(&mut function.name),
+        // The engine knows the backslash alone.
+        Expr::Like { pattern, escape_char, .. } | Expr::ILike { pattern, escape_char, .. } => {
+            let Some(escape) = escape_char.take_if(|escape| !is_backslash(escape)) else { return };
+            let escape = build::value(escape.value);
+            **pattern = build::call("like_escape", vec![take(pattern), escape]);
+        }
         // `(s).field`, where `s` is a struct.
-        Expr::CompoundFieldAccess { access_chain, .. } => access_chain.iter_mut().for_each(name_field),
+        Expr::CompoundFieldAccess { root, access_chain } => {
+            qualify_column(root, access_chain);
+            access_chain.iter_mut().for_each(name_field);
+            count_from_one(root, access_chain);
+        }
         Expr::AnyOp { right, .. } | Expr::AllOp { right, .. } => {
-            if let Some(elements) = build::as_string(right).and_then(array_elements) {
+            if let Some(elements) = build::as_string(right).and_then(casts::array_literal).map(with_numbers) {
                 **right = elements;
             }
         }
+        Expr::Case { operand, conditions, .. } => compare_operand(operand, conditions),
         Expr::Identifier(name) if name.quote_style.is_none() && is_parameterless(&name.value) => {
             *expr = build::call(&name.value.to_ascii_lowercase(), Vec::new());
         }
@@ -46,6 +60,56 @@ pub fn output_name(expr: &Expr) -> Option<Ident> {
     }
 }
 
+fn is_backslash(escape: &ValueWithSpan) -> bool {
+    matches!(&escape.value, Value::SingleQuotedString(text) if text == "\\")
+}
+
+/// `CASE flag WHEN 't' THEN …` is `CASE WHEN flag = 't' THEN …`: the engine reads a literal as what it is compared with
+/// only there.
+fn compare_operand(operand: &mut Option<Box<Expr>>, conditions: &mut [CaseWhen]) {
+    let column = |operand: &mut Box<Expr>| {
+        matches!(operand.as_ref(), Expr::Identifier(_) | Expr::CompoundIdentifier(_))
+    };
+    if !conditions.iter().any(|when| build::as_string(&when.condition).is_some()) {
+        return;
+    }
+    let Some(operand) = operand.take_if(column) else { return };
+    for when in conditions {
+        let right = Box::new(take(&mut when.condition));
+        when.condition = Expr::BinaryOp { left: operand.clone(), op: BinaryOperator::Eq, right };
+    }
+}
+
+/// `t.list[1]` is read as the field `list` of a column `t`, which only `(t).list` is.
+fn qualify_column(root: &mut Expr, access_chain: &mut Vec<AccessExpr>) {
+    let (Expr::Identifier(relation), Some(AccessExpr::Dot(Expr::Identifier(column)))) =
+        (&*root, access_chain.first())
+    else {
+        return;
+    };
+    *root = Expr::CompoundIdentifier(vec![relation.clone(), column.clone()]);
+    access_chain.remove(0);
+}
+
+/// The older kind of array in the catalogs is counted from 0: `indkey[0]`.
+fn count_from_one(root: &Expr, access_chain: &mut [AccessExpr]) {
+    let column = match root {
+        Expr::Identifier(name) => Some(name),
+        Expr::CompoundIdentifier(parts) => parts.last(),
+        _ => None,
+    };
+    if !column.is_some_and(|column| declared::is_vector(&column.value)) {
+        return;
+    }
+    if let [AccessExpr::Subscript(Subscript::Index { index })] = access_chain {
+        *index = Expr::BinaryOp {
+            left: Box::new(Expr::Nested(Box::new(take(index)))),
+            op: BinaryOperator::Plus,
+            right: Box::new(build::number("1")),
+        };
+    }
+}
+
 /// A field after a dot is a name, which folds to lower case unless it is quoted.
 fn name_field(access: &mut AccessExpr) {
     let AccessExpr::Dot(Expr::Identifier(name)) = access else { return };
@@ -56,16 +120,17 @@ fn name_field(access: &mut AccessExpr) {
     *access = AccessExpr::Dot(build::string(&name));
 }
 
-/// An array written as text, `{a,b}`. Elements that are all whole numbers are numbers.
-fn array_elements(text: &str) -> Option<Expr> {
-    let inner = text.trim().strip_prefix('{')?.strip_suffix('}')?;
-    if inner.contains(['{', '"', '\\']) {
-        return None;
+/// Elements of an array literal that are all whole numbers are numbers.
+fn with_numbers(array: Expr) -> Expr {
+    let Expr::Array(Array { elem, named }) = &array else { return array };
+    let numbers = elem.iter().map(|element| {
+        let text = build::as_string(element)?;
+        text.parse::<i64>().is_ok().then(|| build::number(text))
+    });
+    match numbers.collect::<Option<Vec<_>>>() {
+        Some(elem) if !elem.is_empty() => Expr::Array(Array { elem, named: *named }),
+        _ => array,
     }
-    let elements: Vec<&str> = inner.split(',').map(str::trim).filter(|element| !element.is_empty()).collect();
-    let numbers = elements.iter().all(|element| element.parse::<i64>().is_ok());
-    let element = |element: &&str| if numbers { build::number(element) } else { build::string(element) };
-    Some(Expr::Array(Array { elem: elements.iter().map(element).collect(), named: true }))
 }
 
 fn take(expr: &mut Expr) -> Expr {

@@ -3,8 +3,10 @@
 //!
 //! ```text
 //! ARRAY(SELECT e FROM … ORDER BY o)       list_or_empty((SELECT array_agg(e ORDER BY o) FROM …))
+//! ARRAY(SELECT x FROM unnest(l) AS u(x))  list_or_empty(l)
 //! (SELECT e FROM …)                       single_row((SELECT single_value(e) FROM …))
 //! (SELECT e FROM … ORDER BY o LIMIT 1)    (SELECT first_value(e ORDER BY o) FROM …)
+//! (SELECT e FROM pg_catalog.pg_sequence)  NULL, as there are no sequences
 //! … WHERE outer.flag AND i.k = outer.k    CASE WHEN outer.flag THEN (… WHERE i.k = outer.k) END
 //! … WHERE i.k = o.k AND o.k <> i.x        … WHERE i.k = o.k AND i.k <> i.x
 //! ```
@@ -16,13 +18,15 @@ use std::ops::ControlFlow;
 use std::sync::LazyLock;
 
 use datafusion::sql::sqlparser::ast::{
-    BinaryOperator, Expr, Function, FunctionArguments, GroupByExpr, Ident, LimitClause, OrderBy, OrderByExpr,
+    ArrayElemTypeDef, BinaryOperator, DataType, Expr, Function, FunctionArg, FunctionArgExpr,
+    FunctionArguments, GroupByExpr, Ident, Join, JoinOperator, LimitClause, OrderBy, OrderByExpr,
     OrderByKind, Query, Select, SelectItem, SetExpr, TableAlias, TableFactor, TableWithJoins, Value, Visit,
     VisitMut, Visitor, VisitorMut,
 };
 
-use super::build;
+use super::{build, tables};
 use crate::functions::{FIRST_OF_ROWS, LIST_OF_ROWS, LIST_OR_EMPTY, SINGLE_ROW, SINGLE_VALUE};
+use crate::system::rows::EMPTY;
 
 pub fn rewrite(expr: &mut Expr) {
     match expr {
@@ -30,6 +34,11 @@ pub fn rewrite(expr: &mut Expr) {
             let FunctionArguments::Subquery(query) = &mut function.args else { return };
             if let Some(rewritten) = array_of(query) {
                 *expr = rewritten;
+            }
+        }
+        Expr::Exists { subquery, negated } if is_ungrouped(subquery) => {
+            if plain_select(subquery).is_some_and(selects_nothing) {
+                *expr = build::value(Value::Boolean(*negated));
             }
         }
         Expr::Subquery(query) => {
@@ -61,7 +70,28 @@ pub fn output_name(expr: &Expr) -> Option<Ident> {
     }
 }
 
+/// The list in `SELECT x FROM unnest(list) AS u(x)`, when nothing else is done to it.
+fn unnested_list(query: &Query) -> Option<Expr> {
+    let select = plain_select(query)?;
+    let plain = is_rows(query) && select.selection.is_none() && query.order_by.is_none();
+    let [TableWithJoins { relation, joins }] = &select.from[..] else { return None };
+    let mut relation = relation.clone();
+    tables::rewrite(&mut relation);
+    let TableFactor::UNNEST { alias: Some(alias), array_exprs, .. } = relation else { return None };
+    let column = alias.columns.first().map_or(&alias.name, |column| &column.name);
+    let selected = match &select.projection[..] {
+        [SelectItem::UnnamedExpr(Expr::Identifier(name))] => name,
+        [SelectItem::UnnamedExpr(Expr::CompoundIdentifier(parts))] => parts.last()?,
+        _ => return None,
+    };
+    let whole = plain && joins.is_empty() && array_exprs.len() == 1 && selected.value == column.value;
+    whole.then(|| array_exprs[0].clone())
+}
+
 fn array_of(query: &mut Query) -> Option<Expr> {
+    if let Some(list) = unnested_list(query) {
+        return Some(build::call(LIST_OR_EMPTY, vec![list]));
+    }
     if !is_rows(query) || query.limit_clause.is_some() || query.fetch.is_some() {
         return None;
     }
@@ -72,7 +102,70 @@ fn array_of(query: &mut Query) -> Option<Expr> {
     Some(build::call(LIST_OR_EMPTY, vec![guarded(hoisted, build::subquery(query.clone()))]))
 }
 
+/// Whether a query reads one of the catalogs that are always empty, so that it gives no row. Only joins that need a
+/// row on both sides may be in its FROM clause.
+fn reads_nothing(query: &Query) -> bool {
+    is_rows(query) && plain_select(query).is_some_and(selects_nothing)
+}
+
+/// A SELECT without rows computes nothing, so that subqueries in its list need not be planned.
+pub fn rewrite_projection(select: &mut Select) {
+    if !selects_nothing(select)
+        || !matches!(&select.group_by, GroupByExpr::Expressions(by, _) if by.is_empty())
+    {
+        return;
+    }
+    for item in &mut select.projection {
+        let (SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. }) = item else { continue };
+        match expr {
+            Expr::Subquery(_) => *expr = build::value(Value::Null),
+            Expr::Function(function) if is_unnest_of_subquery(function) => {
+                let list = build::cast(build::value(Value::Null), texts());
+                *expr = build::call("unnest", vec![list]);
+            }
+            _ => {}
+        }
+    }
+}
+
+fn texts() -> DataType {
+    DataType::Array(ArrayElemTypeDef::SquareBracket(Box::new(DataType::Text), None))
+}
+
+fn is_unnest_of_subquery(function: &Function) -> bool {
+    let FunctionArguments::List(list) = &function.args else { return false };
+    let subquery = |argument: &FunctionArg| {
+        matches!(argument, FunctionArg::Unnamed(FunctionArgExpr::Expr(Expr::Subquery(_))))
+    };
+    let name = build::builtin_name(&function.name);
+    name.is_some_and(|name| name.value.eq_ignore_ascii_case("unnest")) && list.args.iter().any(subquery)
+}
+
+fn selects_nothing(select: &Select) -> bool {
+    let inner = |join: &Join| {
+        matches!(
+            join.join_operator,
+            JoinOperator::Join(_) | JoinOperator::Inner(_) | JoinOperator::CrossJoin(_)
+        )
+    };
+    let factors = |from: &TableWithJoins| {
+        let joined = from.joins.iter().map(|join| join.relation.clone());
+        std::iter::once(from.relation.clone()).chain(joined).collect::<Vec<_>>()
+    };
+    let outer = select.from.iter().flat_map(|from| &from.joins).any(|join| !inner(join));
+    !outer && select.from.iter().flat_map(factors).any(|factor| is_always_empty(&factor))
+}
+
+fn is_always_empty(factor: &TableFactor) -> bool {
+    let TableFactor::Table { name, args: None, .. } = factor else { return false };
+    let parts: Vec<&Ident> = name.0.iter().filter_map(|part| part.as_ident()).collect();
+    matches!(parts[..], [schema, table] if schema.value == "pg_catalog" && EMPTY.contains(&table.value.as_str()))
+}
+
 fn value_of(query: &mut Query) -> Option<Expr> {
+    if reads_nothing(query) {
+        return Some(build::value(Value::Null));
+    }
     if !is_rows(query) {
         return None;
     }

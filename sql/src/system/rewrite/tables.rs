@@ -4,15 +4,20 @@
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
-    AccessExpr, Expr, FunctionArg, FunctionArgExpr, Ident, ObjectName, Select, Subscript, TableAlias,
-    TableAliasColumnDef, TableFactor, VisitMut, VisitorMut,
+    AccessExpr, Expr, FunctionArg, FunctionArgExpr, Ident, ObjectName, Select, SelectItem,
+    SelectItemQualifiedWildcardKind, Subscript, TableAlias, TableAliasColumnDef, TableFactor, VisitMut,
+    VisitorMut,
 };
 
 use super::{build, operators};
+use crate::functions::{EXPANDED, SUBSCRIPTS};
+use crate::parse::fold;
+use crate::system::Function;
 
 /// Rewrites one item of a FROM clause.
 pub fn rewrite(factor: &mut TableFactor) {
     as_unnest(factor);
+    as_subquery(factor);
     match factor {
         // PostgreSQL has it as a view and as a function; here it is a table.
         TableFactor::Table { name, args: args @ Some(_), .. } if is_timezone_names(name) => *args = None,
@@ -32,6 +37,8 @@ fn is_timezone_names(name: &ObjectName) -> bool {
 pub fn row_function(name: &str) -> Option<(&'static str, Option<&'static str>)> {
     Some(match name {
         "unnest" => ("unnest", None),
+        "generate_subscripts" => ("generate_subscripts", Some(SUBSCRIPTS)),
+        "_pg_expandarray" => ("_pg_expandarray", Some(EXPANDED)),
         "json_array_elements" | "jsonb_array_elements" => ("value", Some("json_elements")),
         "json_array_elements_text" | "jsonb_array_elements_text" => ("value", Some("json_elements_text")),
         "json_object_keys" | "jsonb_object_keys" => ("json_object_keys", Some("json_object_keys")),
@@ -76,6 +83,35 @@ fn as_unnest(factor: &mut TableFactor) {
     };
 }
 
+/// A function that gives one value stands for a row of it: `FROM current_schema()` for `(SELECT current_schema() AS
+/// current_schema)`.
+fn as_subquery(factor: &mut TableFactor) {
+    let (name, args, alias) = match factor {
+        TableFactor::Table { name, args: Some(args), alias, with_ordinality: false, .. } => {
+            (name, &args.args, alias)
+        }
+        TableFactor::Function { name, args, alias, with_ordinality: false, .. } => (name, &*args, alias),
+        _ => return,
+    };
+    let Some(function) = build::builtin_name(name).map(|name| name.value.to_ascii_lowercase()) else {
+        return;
+    };
+    if !Function::named(&function).any(Function::is_scalar)
+        || Function::named(&function).any(Function::is_set)
+    {
+        return;
+    }
+    let plain = |argument: &FunctionArg| match argument {
+        FunctionArg::Unnamed(FunctionArgExpr::Expr(expr)) => Some(expr.clone()),
+        _ => None,
+    };
+    let Some(arguments) = args.iter().map(plain).collect::<Option<Vec<_>>>() else { return };
+    let mut alias = alias.take();
+    name_element(&mut alias, &function);
+    let subquery = Box::new(build::query_of(build::call(&function, arguments), Ident::new(&function)));
+    *factor = TableFactor::Derived { lateral: false, subquery, alias, sample: None };
+}
+
 /// The column has the name that the relation is given; without one, both have the function's.
 fn name_element(alias: &mut Option<TableAlias>, column: &str) {
     let alias = alias.get_or_insert_with(|| TableAlias {
@@ -95,6 +131,32 @@ fn name_series(name: &ObjectName, alias: &mut Option<TableAlias>) {
         build::builtin_name(name).is_some_and(|name| name.value.eq_ignore_ascii_case("generate_series"));
     if is_series {
         name_element(alias, "generate_series");
+    }
+}
+
+/// `columns.*` of `FROM information_schema.columns`: the engine wants the relation's whole name.
+pub fn name_wildcards(select: &mut Select) {
+    let factors = select.from.iter().flat_map(|table| {
+        std::iter::once(&table.relation).chain(table.joins.iter().map(|join| &join.relation))
+    });
+    let whole: Vec<ObjectName> = factors
+        .filter_map(|factor| match factor {
+            TableFactor::Table { name, alias: None, args: None, .. } if name.0.len() > 1 => {
+                Some(name.clone())
+            }
+            _ => None,
+        })
+        .collect();
+    for item in &mut select.projection {
+        let SelectItem::QualifiedWildcard(SelectItemQualifiedWildcardKind::ObjectName(given), _) = item
+        else {
+            continue;
+        };
+        let last = |name: &ObjectName| name.0.last().and_then(|part| part.as_ident()).map(fold);
+        let named = whole.iter().find(|name| given.0.len() == 1 && last(name) == last(given));
+        if let Some(name) = named {
+            *given = name.clone();
+        }
     }
 }
 
