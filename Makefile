@@ -1,8 +1,9 @@
-# The three commands of Tarn. Each one first installs what a bare Debian or Ubuntu machine with only Rust and git
+# The commands of Tarn. Each one first installs what a bare Debian or Ubuntu machine with only Rust and git
 # lacks (conformance/bootstrap.sh), and on other systems says in one line what is missing.
 #
 #   make demo    build, start a server on an empty folder, crawl files, build tables, query them
 #   make test    everything CI runs
+#   make clients try the real clients, the heavy ones too, and write the table of docs/clients.md
 #   make bench   the figures, each as a ratio to a peer on the same files in the same run
 #
 # PROFILE=dev builds without optimisation (quicker to build, slower to run); ARGUMENTS is passed on, as in
@@ -13,13 +14,18 @@ ARGUMENTS ?=
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 BINARIES := $(TARGET)/$(if $(filter dev,$(PROFILE)),debug,$(PROFILE))
 
-.PHONY: demo test bench build bootstrap format
+CLIENTS := psql drivers sqlalchemy jdbc odbc node dbt tools arrow
+
+.PHONY: demo test clients bench build bootstrap format
 
 demo: build
 	@$(BINARIES)/conformance demo $(ARGUMENTS)
 
 test: bootstrap
 	@conformance/test.sh
+
+clients: bootstrap
+	@STEPS="build $(CLIENTS)" CLIENT_TABLE=1 conformance/test.sh
 
 bench: build
 	@$(BINARIES)/conformance bench $(ARGUMENTS)

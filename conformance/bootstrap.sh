@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Makes sure that what the build and the tests need is installed: a C++ compiler, make, pkg-config and libclang for
-# RocksDB, psql as the first client, and Python's venv for the other clients. On Debian and Ubuntu the missing
-# packages are installed through apt when we are root or sudo asks for no password; elsewhere one line names them.
-# With everything there it is silent and takes a moment.
+# RocksDB, psql as the first client, the JDBC, ODBC and Perl drivers, and Python's venv for the other clients. On Debian
+# and Ubuntu the missing packages are installed through apt when we are root or sudo asks for no password; elsewhere one
+# line names them. With everything there it is silent and takes a moment.
 set -euo pipefail
 
 missing=()
@@ -29,6 +29,11 @@ need g++ command -v g++
 need make command -v make
 need pkg-config command -v pkg-config
 need postgresql-client command -v psql
+need default-jdk-headless command -v javac
+need libpostgresql-jdbc-java test -e "${JDBC_JAR:-/usr/share/java/postgresql.jar}"
+need odbc-postgresql compgen -G '/usr/lib/*/odbc/psqlodbcw.so'
+need unixodbc command -v odbcinst
+need libdbd-pg-perl perl -MDBD::Pg -e 1
 need python3-venv python3 -c 'import ensurepip, venv'
 
 if ! command -v cargo >/dev/null 2>&1; then

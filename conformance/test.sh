@@ -4,7 +4,8 @@
 # steps, `N passed, N failed`; the exit status is 0 only when nothing failed.
 #
 # STEPS="slt faults" runs only those steps; KILLS=500 makes the fault run longer, OPERATIONS=100000 the random SQL of each of SEEDS,
-# SECONDS_TOGETHER=120 the concurrent writers.
+# SECONDS_TOGETHER=120 the concurrent writers. The heavy clients, which download hundreds of megabytes, run when STEPS names
+# them: `make clients`.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 
@@ -15,7 +16,7 @@ kills=${KILLS:-50}
 operations=${OPERATIONS:-1000}
 seeds=${SEEDS:-1 2 3 4 5 6}
 seconds=${SECONDS_TOGETHER:-30}
-steps=${STEPS:-format dependencies licences lint unit build slt differential operate psql drivers copy pyiceberg interop s3 damage faults concurrency demo}
+steps=${STEPS:-format dependencies licences lint unit build slt differential operate psql drivers copy sqlalchemy jdbc odbc pyiceberg interop s3 damage faults concurrency demo}
 passed=0
 failed=0
 failures=()
@@ -78,6 +79,7 @@ licences() {
 }
 
 finish() {
+  [ -z "${CLIENT_TABLE:-}" ] || python3 conformance/clients/table.py "$logs"/*.log
   rm -rf "$logs"
   [ ${#failures[@]} -eq 0 ] || echo "failed steps: ${failures[*]}"
   echo "$passed passed, $failed failed"
@@ -101,6 +103,9 @@ step operate "$conformance" operate
 step psql "$conformance" with-server conformance/clients/psql/run.sh
 step drivers "$conformance" with-server conformance/clients/drivers/run.sh
 step copy "$conformance" with-server conformance/clients/copy/run.sh
+for client in sqlalchemy jdbc odbc node dbt tools arrow; do
+  step "$client" "$conformance" with-server "conformance/clients/$client/run.sh"
+done
 step pyiceberg "$conformance" with-server conformance/clients/pyiceberg/run.sh
 step interop "$conformance" with-server conformance/clients/interop/run.sh
 step s3 conformance/clients/s3/run.sh "$target/debug/tarn"

@@ -4,6 +4,7 @@ named by TARN_HOST and TARN_PORT; every check has its own statement and says wha
 import asyncio
 import datetime
 import decimal
+import importlib.metadata
 import os
 import threading
 import time
@@ -16,6 +17,13 @@ import psycopg
 HOST, PORT = os.environ["TARN_HOST"], int(os.environ["TARN_PORT"])
 UTC = datetime.timezone.utc
 passed = failed = 0
+# Passed and failed by driver, which is the first word of a check's name.
+drivers = {"psycopg": [0, 0], "asyncpg": [0, 0], "pg8000": [0, 0]}
+EXERCISED = {
+    "psycopg": "every type in text and binary, executemany, prepared statements, pipeline, cancel, stream, SQLSTATEs",
+    "asyncpg": "every type in binary, prepared statements, cursors in portions",
+    "pg8000": "parameters in text",
+}
 
 # Every type once: its name in SQL and a value.
 VALUES = {
@@ -38,6 +46,7 @@ VALUES = {
 
 def check(name, got, expected):
     global passed, failed
+    drivers[name.split()[0]][got != expected] += 1
     if got == expected:
         passed += 1
     else:
@@ -52,6 +61,7 @@ def attempt(name, work):
         work()
     except Exception as error:
         failed += 1
+        drivers[name.replace("_", " ").split()[0]][1] += 1
         print(f"  {name}: {type(error).__name__}: {error}")
 
 
@@ -176,6 +186,9 @@ def main():
         attempt(work.__name__, work)
     attempt("asyncpg", lambda: asyncio.run(asyncpg_all()))
     attempt("pg8000", pg8000_all)
+    for driver, (good, bad) in drivers.items():
+        version = importlib.metadata.version(driver)
+        print(f"client | {driver} | {version} | {EXERCISED[driver]} | {good} passed, {bad} failed")
     print(f"{passed} passed, {failed} failed")
     raise SystemExit(0 if passed and not failed else 1)
 

@@ -50,6 +50,15 @@ check '\dp' 'analyst=r' -c '\dp sales.orders'
 check '\df' '\(0 rows\)|List of functions' -c '\df no_such_function'
 check '\di' 'Did not find any relations' -c '\di'
 check '\dT' 'List of data types' -c '\dT'
+check '\dd' 'Object descriptions' -c '\dd'
+check '\dL' 'internal' -c '\dLS'
+check '\dy' 'List of event triggers' -c '\dy'
+check '\df of a function' '^ pg_catalog +\| initcap +\| text +\| text +\| func' -c '\df initcap'
+check '\df of a procedure' '^ system +\| crawl' -c '\df system.*'
+check '\da' 'string_agg' -c '\da string_agg'
+check 'tableoid' '^sales.orders$' -At -c 'SELECT DISTINCT tableoid::regclass FROM sales.orders'
+check 'temporary table' '^2$' -At -c 'CREATE TEMP TABLE short AS SELECT * FROM sales.orders; SELECT count(*) FROM short'
+check 'a temporary table goes with its session' 'relation "short" does not exist' -c 'SELECT * FROM short'
 check '\sv' 'CREATE OR REPLACE VIEW sales.big' -c '\sv sales.big'
 check '\x' 'id +\| 1' -x -c 'SELECT id FROM sales.orders WHERE id = 1'
 check 'csv' '^1,10.50$' --csv -c 'SELECT id, price FROM sales.orders WHERE id = 1'
@@ -63,8 +72,8 @@ check 'error position' '^ +\^' -c 'SELECT nothing FROM sales.orders'
 check 'error state' '^ERROR:  42P01' -v VERBOSITY=verbose -c 'SELECT * FROM nothing'
 check 'hint' '^HINT:' -c 'SELECT * FROM sales.ordres'
 check 'the session goes on after an error' '^1$' -At -c 'SELECT * FROM nothing' -c 'SELECT 1'
-# psql 15 fetches in portions through DECLARE CURSOR, which is refused by name.
-check 'FETCH_COUNT is refused clearly' 'DECLARE is not supported' -At -v FETCH_COUNT=100 -c 'SELECT 1'
+# psql fetches in portions through DECLARE CURSOR.
+check 'FETCH_COUNT' '^200 200$' -At -F ' ' -v FETCH_COUNT=100 -c 'SELECT count(*), max(x) FROM generate_series(1, 200) AS g(x)'
 check '\copy' '^COPY 2$' -c "\\copy sales.orders TO '/dev/null'"
 
 # The queries of psql 15's tab completion, as it sends them for these prefixes.
@@ -96,5 +105,7 @@ else
   printf '  Tab in a terminal: got:\n%s\n' "$completed"
 fi
 
+version=$(psql --version | grep -oE '[0-9]+\.[0-9]+' | head -1)
+echo "client | psql | $version | the \d family, Tab completion, variables, formats, errors, cancel | $passed passed, $failed failed"
 echo "$passed passed, $failed failed"
 [ "$failed" -eq 0 ]

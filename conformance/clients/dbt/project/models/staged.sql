@@ -1,0 +1,2 @@
+{{ config(materialized='view') }}
+select id, name, amount from {{ ref('raw_orders') }}
