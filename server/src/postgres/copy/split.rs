@@ -140,7 +140,7 @@ impl Splitter {
                 line = line.strip_suffix(b"\r").unwrap_or(line);
             }
             let backslashes = line.iter().rev().take_while(|byte| **byte == b'\\').count();
-            if backslashes % 2 == 0 {
+            if backslashes.is_multiple_of(2) {
                 return place + 1;
             }
             before = place;
