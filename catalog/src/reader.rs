@@ -187,7 +187,7 @@ impl Reader {
         let Some(reason) = pointer.unsupported else { return Ok(None) };
         // This version may know what the one that registered it did not.
         let copy = self.metadata_copy(relation, row.written_at)?;
-        Ok((!copy.is_some_and(|json| parse_metadata(&json).is_ok())).then_some(reason))
+        Ok(copy.is_none_or(|json| parse_metadata(&json).is_err()).then_some(reason))
     }
 
     /// The catalog's own copy of a table's metadata. One that is damaged is no copy: the file has the same.

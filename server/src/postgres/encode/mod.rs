@@ -157,7 +157,7 @@ fn write_row(cells: &[Cell<'_>], row: usize, out: &mut Vec<u8>) -> Result<()> {
 }
 
 /// Puts the length of what follows `start` into the four bytes there; `without` of them are not counted.
-pub fn put_length(out: &mut Vec<u8>, start: usize, without: usize) -> Result<()> {
+pub fn put_length(out: &mut [u8], start: usize, without: usize) -> Result<()> {
     let length = out.len() - start - without;
     let length = i32::try_from(length).ok().filter(|_| length <= VALUE_BYTES_MAX);
     let length = length.ok_or_else(|| too_large("a value is longer than 1 GB"))?;

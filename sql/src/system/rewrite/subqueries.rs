@@ -36,10 +36,10 @@ pub fn rewrite(expr: &mut Expr) {
                 *expr = rewritten;
             }
         }
-        Expr::Exists { subquery, negated } if is_ungrouped(subquery) => {
-            if plain_select(subquery).is_some_and(selects_nothing) {
-                *expr = build::value(Value::Boolean(*negated));
-            }
+        Expr::Exists { subquery, negated }
+            if is_ungrouped(subquery) && plain_select(subquery).is_some_and(selects_nothing) =>
+        {
+            *expr = build::value(Value::Boolean(*negated));
         }
         Expr::Subquery(query) => {
             if let Some(rewritten) = value_of(query) {
