@@ -172,5 +172,5 @@ async fn what_was_committed_is_there_after_a_restart() {
     let server = tarn_server::Server::start(load(folder.path(), "")).await.expect("it starts again");
     let running = support::Running { server, folder };
     let row = running.connect().await.query_one("SELECT x FROM kept", &[]).await.expect("it is there");
-    assert_eq!(row.get::<_, i64>("x"), 42);
+    assert_eq!(row.get::<_, i32>("x"), 42);
 }

@@ -117,7 +117,7 @@ async fn a_text_of_several_statements_has_several_results() {
     let running = start().await;
     let mut wire = running.session().await;
     wire.query("SELECT 1 AS a; SELECT 'x' AS b, NULL AS c;").await;
-    let expect = ["T a:20", "D 1", "C SELECT 1", "T b:25 c:25", "D x|NULL", "C SELECT 1", "Z I"];
+    let expect = ["T a:23", "D 1", "C SELECT 1", "T b:25 c:25", "D x|NULL", "C SELECT 1", "Z I"];
     assert_eq!(wire.until_ready().await, expect);
     wire.query(" ; ").await;
     assert_eq!(wire.until_ready().await, ["I", "Z I"]);
@@ -280,7 +280,7 @@ async fn a_text_beyond_the_limit_is_an_error_and_the_session_lives() {
     text.extend(b"'\0");
     assert_eq!(converse(&mut wire, &[message(b'Q', &text)]).await, ["E 54000", "Z I"]);
     wire.query("SELECT 1 AS a").await;
-    assert_eq!(wire.until_ready().await, ["T a:20", "D 1", "C SELECT 1", "Z I"]);
+    assert_eq!(wire.until_ready().await, ["T a:23", "D 1", "C SELECT 1", "Z I"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -315,7 +315,7 @@ async fn a_cancel_request_stops_the_statement_and_the_session_lives() {
     assert_eq!(messages[messages.len() - 2..], ["E 57014", "Z I"]);
     assert!(started.elapsed() < Duration::from_secs(20), "it took {:?}", started.elapsed());
     wire.query("SELECT 1 AS a").await;
-    assert_eq!(wire.until_ready().await, ["T a:20", "D 1", "C SELECT 1", "Z I"]);
+    assert_eq!(wire.until_ready().await, ["T a:23", "D 1", "C SELECT 1", "Z I"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
