@@ -45,9 +45,7 @@ impl Cursors {
         pool: &Arc<dyn MemoryPool>,
     ) -> Result<()> {
         let name = declare.name;
-        if self.open.contains_key(&name) {
-            return Err(Error::new(SqlState::DUPLICATE_CURSOR, format!("cursor \"{name}\" already exists")));
-        }
+        self.check_new(&name)?;
         if self.open.len() >= CURSORS_MAX {
             let message = format!("a session has at most {CURSORS_MAX} open cursors");
             return Err(Error::new(SqlState::PROGRAM_LIMIT_EXCEEDED, message)

@@ -465,9 +465,18 @@ pub(super) fn quoted(name: &str) -> Ident {
 
 pub(super) fn factor(reference: &TableReference, alias: &Ident) -> TableFactor {
     let schema = reference.schema().unwrap_or_default();
+    let name = ObjectName::from(vec![quoted(schema), quoted(reference.table())]);
+    named_factor(
+        name,
+        Some(TableAlias { explicit: true, name: alias.clone(), columns: Vec::new(), at: None }),
+    )
+}
+
+/// A table in a FROM clause, with nothing else said of it.
+pub(super) fn named_factor(name: ObjectName, alias: Option<TableAlias>) -> TableFactor {
     TableFactor::Table {
-        name: ObjectName::from(vec![quoted(schema), quoted(reference.table())]),
-        alias: Some(TableAlias { explicit: true, name: alias.clone(), columns: Vec::new(), at: None }),
+        name,
+        alias,
         args: None,
         with_hints: Vec::new(),
         version: None,

@@ -4,7 +4,7 @@
 use datafusion::sql::sqlparser::ast::{Ident, ObjectName, SelectItem, TableFactor, TableWithJoins};
 use tarn_catalog::object::RelationKind;
 
-use super::change::{factor, quoted, rows_reference, select};
+use super::change::{factor, named_factor, quoted, rows_reference, select};
 use super::names::{Named, Scope};
 use super::query::{ResolvedQuery, resolve_with};
 use super::target::{TableTarget, table_target};
@@ -69,18 +69,7 @@ fn wildcard() -> SelectItem {
 fn whole(table: &Name) -> TableFactor {
     let parts = [&table.catalog, &table.schema].into_iter().flatten().chain([&table.name]);
     let parts: Vec<Ident> = parts.map(|part| quoted(part)).collect();
-    TableFactor::Table {
-        name: ObjectName::from(parts),
-        alias: None,
-        args: None,
-        with_hints: Vec::new(),
-        version: None,
-        with_ordinality: false,
-        partitions: Vec::new(),
-        json_path: None,
-        sample: None,
-        index_hints: Vec::new(),
-    }
+    named_factor(ObjectName::from(parts), None)
 }
 
 /// A view has no rows of its own.

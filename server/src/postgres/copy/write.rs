@@ -136,25 +136,29 @@ impl CopyWriter {
     }
 
     fn text(&self, cells: &[Cell<'_>], row: usize, out: &mut Vec<u8>) -> Result<()> {
-        for (place, (cell, column)) in cells.iter().zip(&self.columns).enumerate() {
-            if place > 0 {
-                out.put_u8(self.options.delimiter);
-            }
-            if cell.is_null(row) {
-                out.put_slice(self.options.null.as_bytes());
-                continue;
-            }
-            let start = out.len();
-            cell.put(row, out)?;
+        self.line(cells, row, out, |column, start, out| {
             if column.any_byte {
                 self.escape(start, out);
             }
-        }
-        out.put_u8(b'\n');
-        Ok(())
+        })
     }
 
     fn csv(&self, cells: &[Cell<'_>], row: usize, out: &mut Vec<u8>) -> Result<()> {
+        self.line(cells, row, out, |column, start, out| {
+            if column.any_byte || column.force_quote {
+                self.quote(start, column.force_quote, out);
+            }
+        })
+    }
+
+    /// One row of text with delimiters; `mark` is given each value that is no NULL, from its start to the end of `out`.
+    fn line(
+        &self,
+        cells: &[Cell<'_>],
+        row: usize,
+        out: &mut Vec<u8>,
+        mark: impl Fn(&OutColumn, usize, &mut Vec<u8>),
+    ) -> Result<()> {
         for (place, (cell, column)) in cells.iter().zip(&self.columns).enumerate() {
             if place > 0 {
                 out.put_u8(self.options.delimiter);
@@ -165,9 +169,7 @@ impl CopyWriter {
             }
             let start = out.len();
             cell.put(row, out)?;
-            if column.any_byte || column.force_quote {
-                self.quote(start, column.force_quote, out);
-            }
+            mark(column, start, out);
         }
         out.put_u8(b'\n');
         Ok(())
