@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Makes sure that what the build and the tests need is installed: a C++ compiler, make, pkg-config and libclang for
-# RocksDB, psql as the first client, the JDBC, ODBC and Perl drivers, and Python's venv for the other clients. On Debian
-# and Ubuntu the missing packages are installed through apt when we are root or sudo asks for no password; elsewhere one
-# line names them. With everything there it is silent and takes a moment.
+# RocksDB, psql as the first client and PostgreSQL as the server to compare with, the JDBC, ODBC and Perl drivers, and
+# Python's venv for the other clients. On Debian and Ubuntu the missing packages are installed through apt when we are
+# root or sudo asks for no password; elsewhere one line names them. With everything there it is silent and takes a moment.
 set -euo pipefail
 
 missing=()
@@ -29,6 +29,7 @@ need g++ command -v g++
 need make command -v make
 need pkg-config command -v pkg-config
 need postgresql-client command -v psql
+need postgresql compgen -G '/usr/lib/postgresql/*/bin/initdb'
 need default-jdk-headless command -v javac
 need libpostgresql-jdbc-java test -e "${JDBC_JAR:-/usr/share/java/postgresql.jar}"
 need odbc-postgresql compgen -G '/usr/lib/*/odbc/psqlodbcw.so'

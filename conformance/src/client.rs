@@ -59,12 +59,22 @@ impl std::fmt::Display for Failure {
 impl std::error::Error for Failure {}
 
 pub async fn connect(addresses: &Addresses, user: &str, password: Option<&str>) -> Result<Client> {
+    connect_to(addresses, "lake", user, password).await
+}
+
+/// Connects to a database of any server that speaks the protocol.
+pub async fn connect_to(
+    addresses: &Addresses,
+    database: &str,
+    user: &str,
+    password: Option<&str>,
+) -> Result<Client> {
     let mut config = Config::new();
     config
         .host(&addresses.host)
         .port(addresses.port)
         .user(user)
-        .dbname("lake")
+        .dbname(database)
         .application_name("conformance");
     if let Some(password) = password {
         config.password(password);

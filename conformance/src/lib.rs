@@ -15,6 +15,8 @@ pub mod differential;
 pub mod faults;
 pub mod fixtures;
 pub mod operate;
+pub mod parity;
+pub mod postgres;
 pub mod server;
 pub mod shown;
 pub mod slt;

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use tarn_conformance::tally::Tally;
 use tarn_conformance::{
-    Result, attended, bench, concurrency, damage, demo, differential, faults, operate, slt,
+    Result, attended, bench, concurrency, damage, demo, differential, faults, operate, parity, slt,
 };
 
 #[derive(Parser)]
@@ -24,6 +24,8 @@ enum Command {
     Damage(damage::Options),
     /// Play random SQL on a server and on a model in memory, and compare every answer
     Differential(differential::Options),
+    /// Ask PostgreSQL and the server the same random statements, and compare every answer
+    Parity(parity::Options),
     /// Many clients at once, and a checker of what each was told
     Concurrency(concurrency::Options),
     /// Run concurrent writers, kill the server again and again, and check what is left
@@ -63,6 +65,7 @@ async fn run(command: Command) -> Result<bool> {
         Command::Concurrency(options) => concurrency::run(&options).await.map(report),
         Command::Damage(options) => damage::run(&options).await.map(report),
         Command::Differential(options) => differential::run(&options).await.map(report),
+        Command::Parity(options) => parity::run(&options).await.map(report),
         Command::Faults(options) => faults::run(&options).await.map(report),
         Command::Operate => operate::run().await.map(report),
         Command::WithServer(options) => attended::run(&options),

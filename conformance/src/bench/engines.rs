@@ -57,6 +57,9 @@ impl Drop for Conversation {
     }
 }
 
+/// What psql prints after a command.
+const END_OF_ANSWER: &str = "end-of-answer";
+
 pub struct Tarn {
     psql: Conversation,
     client: Client,
@@ -75,6 +78,16 @@ impl Tarn {
         psql.say("\\timing on")?;
         client::run(&client, &format!("SET search_path = {schema}")).await?;
         Ok(Tarn { psql, client })
+    }
+}
+
+impl Tarn {
+    /// From sending a statement or a backslash command to the end of its answer.
+    pub fn time_of_command(&mut self, command: &str) -> Result<Duration> {
+        let started = Instant::now();
+        self.psql.say(&format!("{command}\n\\echo {END_OF_ANSWER}"))?;
+        while self.psql.hear()? != END_OF_ANSWER {}
+        Ok(started.elapsed())
     }
 }
 
@@ -153,14 +166,7 @@ pub struct DuckDb {
 impl DuckDb {
     pub fn open(files: &Path) -> Result<DuckDb> {
         let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-        let requirements = here.join("bench/requirements.txt");
-        let python =
-            Command::new(here.join("clients/venv.sh")).arg(requirements).stderr(Stdio::inherit()).output()?;
-        if !python.status.success() {
-            return Err("DuckDB could not be installed from PyPI".into());
-        }
-        let python = String::from_utf8(python.stdout)?;
-        let mut command = Command::new(python.trim());
+        let mut command = Command::new(super::python()?);
         command.arg(here.join("bench/duckdb_peer.py")).arg(files);
         Ok(DuckDb { peer: Conversation::start(&mut command)? })
     }

@@ -3,10 +3,12 @@
 //! itself costs (memory, start).
 //!
 //! `engines` holds the three engines behind one face, `agree` says when their results are equal, `tpcds`, `write`,
-//! `commits` and `planning` are suites of their own, `process` measures the server process, `report` draws the page. A result that is not equal counts as failed and its time as nothing.
+//! `commits`, `planning` and `door` are suites of their own, `process` measures the server process, `report` draws the
+//! page. A result that is not equal counts as failed and its time as nothing.
 
 mod agree;
 mod commits;
+mod door;
 mod engines;
 mod planning;
 mod process;
@@ -22,6 +24,7 @@ use crate::{Result, client, tpch};
 use engines::{DataFusion, DuckDb, Engine, Tarn};
 use report::{Measured, Report};
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 #[derive(Clone, Debug, clap::Args)]
@@ -36,7 +39,7 @@ pub struct Options {
     #[arg(long, value_delimiter = ',')]
     pub queries: Vec<u32>,
     /// What is measured
-    #[arg(long, value_delimiter = ',', value_enum, default_values_t = [Suite::Tpch, Suite::Write, Suite::Commits, Suite::Planning])]
+    #[arg(long, value_delimiter = ',', value_enum, default_values_t = [Suite::Tpch, Suite::Write, Suite::Commits, Suite::Planning, Suite::Door, Suite::Crowd])]
     pub suites: Vec<Suite>,
     /// TPC-DS scale factor
     #[arg(long, default_value_t = 1.0)]
@@ -44,6 +47,12 @@ pub struct Options {
     /// Data files of the table whose planning is measured
     #[arg(long, default_value_t = 10_000)]
     pub planning_files: u64,
+    /// Tables of the catalog whose queries are measured
+    #[arg(long, default_value_t = 100_000)]
+    pub tables: u32,
+    /// Connections that stay idle
+    #[arg(long, default_value_t = 5_000)]
+    pub connections: u32,
     /// Memory for the server's operators, as its setting takes it (1GiB); without it the server's own default
     #[arg(long)]
     pub memory: Option<String>,
@@ -64,10 +73,16 @@ pub enum Suite {
     Commits,
     /// Choosing a few of very many files
     Planning,
+    /// The PostgreSQL door against PostgreSQL
+    Door,
+    /// Very many tables and idle connections
+    Crowd,
 }
 
 /// The large tables come in as many files, as they do in a lake; all three engines read the same ones.
 const PARTS_OF_LARGE: i32 = 4;
+/// Beside the idle ones.
+const CONNECTIONS_BESIDE: u32 = 100;
 /// How long the idle server is left alone before its memory is read.
 const IDLE: Duration = Duration::from_secs(5);
 
@@ -83,9 +98,11 @@ pub async fn run(options: &Options) -> Result<Tally> {
     launch
         .environment
         .extend(options.memory.clone().map(|memory| ("TARN_LIMITS_MEMORY".to_string(), memory)));
+    let connections = (options.connections + CONNECTIONS_BESIDE).to_string();
+    launch.environment.push(("TARN_LIMITS_CONNECTIONS".to_string(), connections));
     let mut server = launch.start()?;
     let wants = |suite| options.suites.contains(&suite);
-    if wants(Suite::Tpch) || wants(Suite::Write) {
+    if [Suite::Tpch, Suite::Write, Suite::Door].into_iter().any(wants) {
         measure_tpch(options, &folder, &mut server, &mut report).await?;
     }
     if wants(Suite::Tpcds) {
@@ -96,6 +113,12 @@ pub async fn run(options: &Options) -> Result<Tally> {
     }
     if wants(Suite::Planning) {
         planning::measure(options, &server, &mut report).await?;
+    }
+    if wants(Suite::Door) {
+        door::measure(&server, &folder, options.runs, &mut report).await?;
+    }
+    if wants(Suite::Crowd) {
+        door::measure_crowd(&server, options.tables, options.connections, &mut report).await?;
     }
     report.peak_bytes = process::peak_bytes(server.process_id())?;
     server.terminate()?;
@@ -156,6 +179,17 @@ pub async fn generate(folder: &Path, scale: f64) -> Result<PathBuf> {
     }
     std::fs::write(&mark, "")?;
     Ok(files)
+}
+
+/// The Python that has what `bench/requirements.txt` asks for.
+fn python() -> Result<PathBuf> {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut command = Command::new(here.join("clients/venv.sh"));
+    let python = command.arg(here.join("bench/requirements.txt")).stderr(Stdio::inherit()).output()?;
+    if !python.status.success() {
+        return Err("the peers could not be installed from PyPI".into());
+    }
+    Ok(PathBuf::from(String::from_utf8(python.stdout)?.trim()))
 }
 
 /// Makes Iceberg tables of the same files, as a user would.

@@ -1,0 +1,90 @@
+//! Both servers, some sessions, and the tally. Each session has a schema of its own, so that what it changes is its own.
+
+use super::Options;
+use super::answer::{Answer, ask};
+use super::deviation::{Deviation, difference};
+use super::generate::{Generator, setup};
+use crate::postgres::PostgreSql;
+use crate::server::{Launch, Server};
+use crate::tally::Tally;
+use crate::{Result, client};
+use std::collections::BTreeMap;
+use tokio_postgres::Client;
+
+/// What one session found.
+#[derive(Default)]
+struct Found {
+    asked: u32,
+    refused: u32,
+    differences: Vec<String>,
+    deviations: BTreeMap<Deviation, u64>,
+}
+
+pub async fn run(options: &Options) -> Result<Tally> {
+    let folder = tempfile::tempdir()?;
+    let postgres = PostgreSql::start(&["fsync=off", "timezone=UTC"]).await?;
+    let server = Launch::new(&folder.path().join("data"))?.start()?;
+    let each = options.statements.div_ceil(options.sessions);
+    let mut sessions = Vec::new();
+    for session in 0..options.sessions {
+        let seed = options.seed.wrapping_mul(1_000).wrapping_add(u64::from(session));
+        sessions.push(play(&postgres, &server, seed, each, options.differences));
+    }
+    let mut tally = Tally::default();
+    let mut all = Found::default();
+    for found in futures::future::try_join_all(sessions).await? {
+        all.asked += found.asked;
+        all.refused += found.refused;
+        found
+            .deviations
+            .into_iter()
+            .for_each(|(deviation, times)| *all.deviations.entry(deviation).or_default() += times);
+        all.differences.extend(found.differences);
+    }
+    for difference in all.differences.iter().take(options.differences) {
+        println!("{difference}\n");
+    }
+    (0..all.asked as usize - all.differences.len()).for_each(|_| tally.add(true));
+    all.differences.iter().for_each(|_| tally.add(false));
+    println!("{} statements, {} of them refused by PostgreSQL", all.asked, all.refused);
+    for (deviation, times) in all.deviations {
+        println!("  {deviation:?}: {times}");
+    }
+    Ok(tally)
+}
+
+/// One session on each server, statement by statement.
+async fn play(
+    postgres: &PostgreSql,
+    server: &Server,
+    seed: u64,
+    statements: u32,
+    most: usize,
+) -> Result<Found> {
+    let ours = server.connect("tarn").await?;
+    let theirs = postgres.connect().await?;
+    let schema = format!("parity_{seed}");
+    for sql in setup(&schema, seed) {
+        client::run(&ours, &sql).await.map_err(|failure| format!("{failure}\nin: {sql}"))?;
+        client::run(&theirs, &sql).await.map_err(|failure| format!("PostgreSQL: {failure}\nin: {sql}"))?;
+    }
+    let mut generator = Generator::new(seed);
+    let mut found = Found::default();
+    while found.asked < statements && found.differences.len() < most {
+        let sql = generator.statement();
+        let (our_answer, their_answer) = both(&ours, &theirs, &sql).await;
+        found.asked += 1;
+        found.refused += u32::from(matches!(their_answer, Answer::Refused(..)));
+        if let Some(why) = difference(&our_answer, &their_answer, &mut found.deviations) {
+            found.differences.push(format!(
+                "seed {seed}, statement {}: {why}\n  {sql}\n  Tarn:       {our_answer}\n  PostgreSQL: {their_answer}",
+                found.asked
+            ));
+        }
+    }
+    Ok(found)
+}
+
+async fn both(ours: &Client, theirs: &Client, sql: &str) -> (Answer, Answer) {
+    futures::future::join(ask(ours, sql), ask(theirs, sql)).await
+}
