@@ -16,7 +16,7 @@ use tarn_catalog::storage::CacheFigures;
 use crate::error::{Error, Result};
 use crate::functions;
 use crate::notify::Switchboard;
-use crate::optimize;
+use crate::optimize::{self, RightKeysOfRelations};
 use crate::plan::{CheckedArithmetic, StatementPlanner, ThreeValuedMembership, WholeNotIn};
 use crate::resolve::DATABASE;
 use crate::session::Session;
@@ -91,6 +91,8 @@ impl Engine {
             .with_runtime_env(Arc::clone(&runtime))
             .with_default_features()
             .with_query_planner(Arc::new(StatementPlanner))
+            .with_relation_planners(vec![Arc::new(RightKeysOfRelations)])
+            .with_optimizer_rules(optimize::logical_rules())
             .with_physical_optimizer_rules(optimize::physical_rules())
             .with_physical_optimizer_rule(Arc::new(WholeNotIn));
         let mut base = builder.build();

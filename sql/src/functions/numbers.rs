@@ -15,7 +15,7 @@ use datafusion::logical_expr::expr_rewriter::FunctionRewrite;
 use datafusion::logical_expr::planner::{ExprPlanner, PlannerResult, RawBinaryExpr};
 use datafusion::logical_expr::{
     ColumnarValue, Expr, ExprSchemable, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
-    cast,
+    cast, lit,
 };
 use datafusion::sql::sqlparser::ast::BinaryOperator;
 
@@ -43,6 +43,15 @@ impl FunctionRewrite for Rounding {
                 };
                 Ok(Transformed::yes(Expr::Cast(Cast { expr: Box::new(rounded), field })))
             }
+            // The engine tells the digits of a result from a literal of 32 bits, and from any other value none. Were it
+            // made one only later, the type would change under what was planned with it.
+            Expr::ScalarFunction(mut call) if call.func.name() == "round" && call.args.len() == 2 => {
+                let Some(digits) = literal_digits(&call.args[1]) else {
+                    return Ok(Transformed::no(Expr::ScalarFunction(call)));
+                };
+                call.args[1] = lit(digits);
+                Ok(Transformed::yes(Expr::ScalarFunction(call)))
+            }
             Expr::ScalarFunction(mut call) if call.func.name() == "round" && call.args.len() == 1 => {
                 match call.args[0].get_type(schema)?.is_floating() {
                     true => Ok(Transformed::yes(to_even(call.args.remove(0)))),
@@ -51,6 +60,17 @@ impl FunctionRewrite for Rounding {
             }
             other => Ok(Transformed::no(other)),
         }
+    }
+}
+
+/// A whole number that is written out, with or without a sign.
+fn literal_digits(expr: &Expr) -> Option<i32> {
+    match expr {
+        Expr::Literal(ScalarValue::Int64(Some(digits)), _) => i32::try_from(*digits).ok(),
+        Expr::Literal(ScalarValue::Int32(Some(digits)), _) => Some(*digits),
+        Expr::Negative(digits) => literal_digits(digits)?.checked_neg(),
+        Expr::Cast(cast) => literal_digits(&cast.expr),
+        _ => None,
     }
 }
 

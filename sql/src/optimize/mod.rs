@@ -1,4 +1,4 @@
-//! What we add to the query engine's optimizer: the order of joins, by cost. Everything here is a pure function of a
+//! What we add to the query engine's optimizer: the order of joins, by cost, and right keys. Everything here is a pure function of a
 //! plan and of the statistics that its tables carry; nothing is read. It must never change what a query answers.
 //!
 //! ```text
@@ -10,9 +10,11 @@
 //! search      the cheapest order, over numbers alone
 //! build       the order as a plan again
 //! known       what is known of the sides of a join, for the choice of the side that is built
+//! dependencies  what a projection knows of keys, kept from mistakes of the engine
 //! semi        semi joins by a condition, kept from a mistake of the engine
 //! ```
 mod build;
+mod dependencies;
 mod estimate;
 mod graph;
 mod join_order;
@@ -23,6 +25,7 @@ mod search;
 mod selectivity;
 mod semi;
 
+pub(crate) use dependencies::{RightKeysOfRelations, logical_rules};
 pub(crate) use join_order::order_joins;
 pub(crate) use known::{KnownPlanner, physical_rules, tell_rows};
 

@@ -19,7 +19,7 @@ use datafusion::physical_plan::joins::HashJoinExec;
 use datafusion::physical_plan::{ExecutionPlan, collect, displayable};
 use datafusion::prelude::SessionContext;
 
-use super::{order_joins, physical_rules, tell_rows};
+use super::{logical_rules, order_joins, physical_rules, tell_rows};
 use crate::plan::StatementPlanner;
 
 /// A table that claims any number of rows.
@@ -107,6 +107,7 @@ fn context(tables: Vec<(String, Arc<Claiming>)>) -> SessionContext {
     let state = SessionStateBuilder::new()
         .with_default_features()
         .with_query_planner(Arc::new(StatementPlanner))
+        .with_optimizer_rules(logical_rules())
         .with_physical_optimizer_rules(physical_rules());
     let context = SessionContext::new_with_state(state.build());
     for (name, table) in tables {

@@ -14,7 +14,9 @@
 use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
 use datafusion::common::{Column, ExprSchema, NullEquality, Result, ScalarValue};
 use datafusion::functions_aggregate::expr_fn::bool_or;
-use datafusion::logical_expr::{Expr, JoinType, LogicalPlan, LogicalPlanBuilder, Subquery, lit, when};
+use datafusion::logical_expr::{
+    Expr, JoinType, LogicalPlan, LogicalPlanBuilder, Operator, Subquery, binary_expr, lit, when,
+};
 
 use super::correlation::gives_one_row;
 use super::spread::Spread;
@@ -23,8 +25,8 @@ use super::spread::Spread;
 pub(super) enum Question<'a> {
     /// `EXISTS`.
     Exists,
-    /// Whether a value is in it.
-    Member(&'a Expr),
+    /// Whether a value compares so with one in it; with `=`, whether it is in it.
+    Member { value: &'a Expr, operator: Operator },
     /// The value of its only row.
     Value,
 }
@@ -48,7 +50,7 @@ pub(super) fn answered(
     let Some(rows) = spread.plan(&subquery.subquery)? else { return Ok(None) };
     let answers = match question {
         Question::Exists => spread.found(rows)?,
-        Question::Member(value) => membership(&spread, rows, value, &keys, number)?,
+        Question::Member { value, operator } => membership(&spread, rows, (value, *operator), &keys, number)?,
         Question::Value => {
             let value = Expr::Column(Column::from(rows.schema().qualified_field(0))).alias(ANSWER);
             LogicalPlanBuilder::from(rows).project(spread.columns().into_iter().chain([value]))?.build()?
@@ -65,7 +67,7 @@ pub(super) fn answered(
     let answer = match question {
         Question::Exists => answer.is_not_null(),
         Question::Value => answer,
-        Question::Member(_) => when(answer.clone().eq(lit(TRUE)), lit(true))
+        Question::Member { .. } => when(answer.clone().eq(lit(TRUE)), lit(true))
             .when(answer.eq(lit(UNKNOWN)), lit(ScalarValue::Boolean(None)))
             .otherwise(lit(false))?,
     };
@@ -99,7 +101,7 @@ fn with_keys(
         }
     }
     let mut input = input.clone();
-    if let Question::Member(value) = question {
+    if let Question::Member { value, .. } = question {
         if has_subquery(value) || value.contains_outer() || value.is_volatile() {
             return Ok(None);
         }
@@ -128,11 +130,11 @@ fn value_key(value: &Expr, number: usize) -> Column {
     }
 }
 
-/// `IN` is an OR of equalities: true where one is, else NULL where one is NULL.
+/// `IN` is an OR of equalities, and ANY of other comparisons: true where one is, else NULL where one is NULL.
 fn membership(
     spread: &Spread,
     rows: LogicalPlan,
-    value: &Expr,
+    (value, operator): (&Expr, Operator),
     keys: &[Column],
     number: usize,
 ) -> Result<LogicalPlan> {
@@ -140,7 +142,7 @@ fn membership(
     let place = keys.iter().position(|key| *key == value_key(value, number)).unwrap_or_default();
     let value = spread.values.get(place).map(|(_, value)| Expr::Column(value.clone()));
     let equal = match value {
-        Some(value) => member.eq(value),
+        Some(value) => binary_expr(value, operator, member),
         None => return datafusion::common::internal_err!("a value is not in its own domain"),
     };
     let grouped = LogicalPlanBuilder::from(rows)

@@ -21,7 +21,8 @@ use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{
     Column, DFSchema, DFSchemaRef, DataFusionError, ExprSchema, Result, ScalarValue, Spans,
 };
-use datafusion::logical_expr::expr::{Exists, InSubquery};
+use datafusion::functions_aggregate::expr_fn::count;
+use datafusion::logical_expr::expr::{Exists, InSubquery, SetComparison, SetQuantifier};
 use datafusion::logical_expr::utils::{conjunction, find_out_reference_exprs, split_conjunction_owned};
 use datafusion::logical_expr::{
     BinaryExpr, Distinct, Expr, ExprSchemable, Filter, LogicalPlan, LogicalPlanBuilder, Operator, Projection,
@@ -29,6 +30,7 @@ use datafusion::logical_expr::{
 };
 use datafusion::optimizer::AnalyzerRule;
 
+use super::aggregated::lists_below;
 use super::correlation::{depends, is_joinable, is_scalar_joinable, names_lie_open, some_row};
 use super::domain::{Question, answered, has_subquery};
 use crate::error::Error;
@@ -56,6 +58,13 @@ fn rewrite(plan: LogicalPlan, answers: &Cell<usize>) -> Result<Transformed<Logic
     match plan {
         LogicalPlan::Filter(filter) if has_subquery(&filter.predicate) => rewrite_filter(filter, answers),
         LogicalPlan::Projection(list) if list.expr.iter().any(has_subquery) => rewrite_list(list, answers),
+        LogicalPlan::Aggregate(aggregate) => match lists_below(&aggregate)? {
+            Some((list, above)) => {
+                let list = rewrite_list(list, answers)?.data;
+                above.over(list, &aggregate).map(Transformed::yes)
+            }
+            None => Ok(Transformed::no(LogicalPlan::Aggregate(aggregate))),
+        },
         other => Ok(Transformed::no(other)),
     }
 }
@@ -177,6 +186,7 @@ impl<'a> Spelling<'a> {
         match expression {
             Expr::InSubquery(membership) => self.membership(membership, lenient, true),
             Expr::Exists(exists) => self.existence(exists, true),
+            Expr::SetComparison(comparison) => self.comparison(comparison),
             Expr::ScalarSubquery(subquery) => match is_scalar_joinable(&subquery.subquery)? {
                 true => Ok(Transformed::no(Expr::ScalarSubquery(subquery))),
                 false => match self.answer(&subquery, &Question::Value)? {
@@ -200,11 +210,26 @@ impl<'a> Spelling<'a> {
     /// `EXISTS`; `marked` where it is part of a condition.
     fn existence(&mut self, exists: Exists, marked: bool) -> Result<Transformed<Expr>> {
         let bare = bare(exists)?;
+        let stands_in_a_value = marked || self.list;
+        if stands_in_a_value && !depends(&bare.data.subquery.subquery)? {
+            return some_row_at_all(&bare.data).map(Transformed::yes);
+        }
         if !self.list && is_joinable(&bare.data.subquery.subquery, marked)? {
             return Ok(bare.update_data(Expr::Exists));
         }
         let answer = self.answer(&bare.data.subquery, &Question::Exists)?.ok_or_else(refused)?;
         Ok(Transformed::yes(if bare.data.negated { not(answer) } else { answer }))
+    }
+
+    /// `x < ANY (…)` and its kin; of all that is what is not denied by any.
+    fn comparison(&mut self, comparison: SetComparison) -> Result<Transformed<Expr>> {
+        let SetComparison { expr, subquery, op, quantifier } = comparison;
+        let all = quantifier == SetQuantifier::All;
+        let operator = if all { op.negate() } else { Some(op) };
+        let operator = operator.ok_or_else(refused)?;
+        let question = Question::Member { value: &expr, operator };
+        let answer = self.answer(&subquery, &question)?.ok_or_else(refused)?;
+        Ok(Transformed::yes(if all { not(answer) } else { answer }))
     }
 
     /// `IN`; `lenient` where NULL and false come to the same.
@@ -224,7 +249,7 @@ impl<'a> Spelling<'a> {
         {
             return Ok(Transformed::yes(spelled));
         }
-        let question = Question::Member(&membership.expr);
+        let question = Question::Member { value: &membership.expr, operator: Operator::Eq };
         let answer = self.answer(&membership.subquery, &question)?.ok_or_else(refused)?;
         Ok(Transformed::yes(if membership.negated { not(answer) } else { answer }))
     }
@@ -244,6 +269,16 @@ fn bare(exists: Exists) -> Result<Transformed<Exists>> {
     let subquery = Arc::new(LogicalPlanBuilder::from(rows.clone()).project([lit(1)])?.build()?);
     let subquery = Subquery { subquery, outer_ref_columns, spans: Spans::new() };
     Ok(Transformed::yes(Exists { subquery, negated: exists.negated }))
+}
+
+/// `EXISTS` that depends on nothing around it, as a value that is computed once.
+fn some_row_at_all(exists: &Exists) -> Result<Expr> {
+    let rows = LogicalPlanBuilder::from(exists.subquery.subquery.as_ref().clone()).limit(0, Some(1))?;
+    let counted = rows.aggregate(Vec::<Expr>::new(), [count(lit(1)).alias(MEMBERS)])?;
+    let count = Expr::Column(Column::from_name(MEMBERS));
+    let found = if exists.negated { count.eq(lit(0i64)) } else { count.gt(lit(0i64)) };
+    let subquery = Arc::new(counted.project([found])?.build()?);
+    Ok(Expr::ScalarSubquery(Subquery { subquery, outer_ref_columns: Vec::new(), spans: Spans::new() }))
 }
 
 /// Whether a question is asked for its denial.

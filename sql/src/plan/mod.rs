@@ -2,6 +2,7 @@
 //! definitions become changes ready to be made. Nothing is read but metadata, and nothing is written.
 //! Next: `query.rs`, then `../execute/mod.rs`.
 
+mod aggregated;
 mod alter;
 mod arguments;
 mod assign;

@@ -5,9 +5,9 @@
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
-    BinaryOperator, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentList, FunctionArguments,
-    Ident, LimitClause, ObjectName, OrderByKind, Query, Select, SelectItem, SetExpr, UnaryOperator, Value,
-    VisitMut, VisitorMut,
+    BinaryOperator, Distinct, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentList,
+    FunctionArguments, Ident, LimitClause, ObjectName, OrderByKind, Query, Select, SelectItem, SetExpr,
+    UnaryOperator, Value, VisitMut, VisitorMut,
 };
 
 /// Rewrites a query and everything in it.
@@ -24,6 +24,7 @@ impl VisitorMut for Normalizer {
         fetch_as_limit(query);
         name_recursion(query);
         order_of_distinct(query);
+        items_of_distinct_on(query);
         ControlFlow::Continue(())
     }
 
@@ -150,7 +151,8 @@ fn first_select(body: &mut SetExpr) -> Option<&mut Select> {
 /// An expression that is ordered by and selected is the selected column; the planner looks for it by name.
 fn order_of_distinct(query: &mut Query) {
     let SetExpr::Select(select) = query.body.as_ref() else { return };
-    let Some(order_by) = query.order_by.as_mut().filter(|_| select.distinct.is_some()) else { return };
+    let is_plain = matches!(select.distinct, Some(Distinct::Distinct));
+    let Some(order_by) = query.order_by.as_mut().filter(|_| is_plain) else { return };
     let OrderByKind::Expressions(orders) = &mut order_by.kind else { return };
     for order in orders {
         if matches!(order.expr, Expr::Identifier(_) | Expr::CompoundIdentifier(_) | Expr::Value(_)) {
@@ -165,6 +167,39 @@ fn order_of_distinct(query: &mut Query) {
             order.expr = Expr::Value(Value::Number((place + 1).to_string(), false).into());
         }
     }
+}
+
+/// In `DISTINCT ON (…)` and its order, the place or the name of a selected item stands for the item itself; the planner
+/// orders by what the items are computed from, where neither is known.
+fn items_of_distinct_on(query: &mut Query) {
+    let SetExpr::Select(select) = query.body.as_mut() else { return };
+    let Some(Distinct::On(keys)) = &mut select.distinct else { return };
+    let item = |expression: &Expr| {
+        let place = match expression {
+            Expr::Value(value) => match &value.value {
+                Value::Number(place, _) => place.parse::<usize>().ok()?.checked_sub(1),
+                _ => None,
+            },
+            Expr::Identifier(name) => select.projection.iter().position(
+                |item| matches!(item, SelectItem::ExprWithAlias { alias, .. } if alias.value == name.value),
+            ),
+            _ => None,
+        };
+        match select.projection.get(place?)? {
+            SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } => Some(expr.clone()),
+            _ => None,
+        }
+    };
+    let replace = |expression: &mut Expr| {
+        if let Some(item) = item(expression) {
+            *expression = item;
+        }
+    };
+    keys.iter_mut().for_each(replace);
+    let Some(OrderByKind::Expressions(orders)) = query.order_by.as_mut().map(|order| &mut order.kind) else {
+        return;
+    };
+    orders.iter_mut().for_each(|order| replace(&mut order.expr));
 }
 
 /// `a ^ b` is `power(a, b)`.
