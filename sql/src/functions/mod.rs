@@ -25,6 +25,7 @@ mod subscripts;
 mod text;
 mod to_char;
 mod to_json;
+mod tolerant;
 mod unnest;
 mod uuid;
 
@@ -54,6 +55,7 @@ pub fn register(state: &mut SessionState) -> Result<()> {
     registry.register_udf(Arc::new(single_value::single_row()))?;
     registry.register_udf(Arc::new(single_value::list_or_empty()))?;
     registry.register_udf(Arc::new(to_char::to_char()))?;
+    tolerant::register(registry)?;
     numbers::register(registry)?;
     quotient::register(registry)?;
     average::register(registry)?;

@@ -124,6 +124,7 @@ fn constant(expression: &Expr) -> Option<f64> {
 
 fn compared(left: &Expr, op: Operator, right: &Expr, schema: &DFSchema, rows: &Estimate) -> f64 {
     if matches!(left, Expr::Literal(..))
+        && !matches!(right, Expr::Literal(..))
         && let Some(swapped) = op.swap()
     {
         return compared(right, swapped, left, schema, rows);

@@ -196,10 +196,25 @@ impl<'a> Cursor<'a> {
             .with_position(self.position())
     }
 
-    /// Something follows a complete statement: a clause that we do not have, or a mistake.
+    /// Something follows a complete statement: a clause that we do not have, or a mistake. Words that begin clauses which
+    /// we do have stand in the wrong place.
     pub fn leftover(&self) -> Error {
+        const KNOWN: [Keyword; 12] = [
+            Keyword::AS,
+            Keyword::BY,
+            Keyword::FROM,
+            Keyword::GROUP,
+            Keyword::HAVING,
+            Keyword::JOIN,
+            Keyword::LEFT,
+            Keyword::LIMIT,
+            Keyword::ON,
+            Keyword::ORDER,
+            Keyword::SELECT,
+            Keyword::WHERE,
+        ];
         match self.peek() {
-            Token::Word(word) if word.keyword != Keyword::NoKeyword => {
+            Token::Word(word) if word.keyword != Keyword::NoKeyword && !KNOWN.contains(&word.keyword) => {
                 Error::unsupported(format!("clause {} here", self.peek_word())).with_position(self.position())
             }
             _ => Error::new(SqlState::SYNTAX_ERROR, format!("syntax error {}", self.found()))

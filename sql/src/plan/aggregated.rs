@@ -18,7 +18,8 @@ const ARGUMENT: &str = "pg_argument";
 /// nothing to do, or a subquery stands in a grouping set.
 pub(super) fn lists_below(aggregate: &Aggregate) -> Result<Option<(Projection, AggregateAbove)>> {
     let expressions = || aggregate.group_expr.iter().chain(&aggregate.aggr_expr);
-    let in_sets = aggregate.group_expr.iter().any(|group| matches!(group, Expr::GroupingSet(_)));
+    let in_sets =
+        aggregate.group_expr.iter().any(|group| matches!(group, Expr::GroupingSet(_)) && has_subquery(group));
     if in_sets || !expressions().any(has_subquery) {
         return Ok(None);
     }

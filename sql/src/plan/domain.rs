@@ -42,11 +42,7 @@ pub(super) fn answered(
         return Ok(None);
     }
     let Some((input, keys)) = with_keys(input, subquery, question, number)? else { return Ok(None) };
-    let name = format!("pg_domain_{number}");
-    let list = keys.iter().enumerate().map(|(place, key)| Expr::Column(key.clone()).alias(key_name(place)));
-    let domain = LogicalPlanBuilder::from(input.clone()).project(list)?.distinct()?.alias(&*name)?.build()?;
-    let values = (0..keys.len()).map(|place| Column::new(Some(name.as_str()), key_name(place)));
-    let spread = Spread { domain, values: keys.iter().cloned().zip(values).collect() };
+    let spread = domain(&input, &keys, number)?;
     let Some(rows) = spread.plan(&subquery.subquery)? else { return Ok(None) };
     let answers = match question {
         Question::Exists => spread.found(rows)?,
@@ -72,6 +68,15 @@ pub(super) fn answered(
             .otherwise(lit(false))?,
     };
     Ok(Some((joined, answer)))
+}
+
+/// The distinct values of the keys among the rows around.
+pub(super) fn domain(input: &LogicalPlan, keys: &[Column], number: usize) -> Result<Spread> {
+    let name = format!("pg_domain_{number}");
+    let list = keys.iter().enumerate().map(|(place, key)| Expr::Column(key.clone()).alias(key_name(place)));
+    let domain = LogicalPlanBuilder::from(input.clone()).project(list)?.distinct()?.alias(&*name)?.build()?;
+    let values = (0..keys.len()).map(|place| Column::new(Some(name.as_str()), key_name(place)));
+    Ok(Spread { domain, values: keys.iter().cloned().zip(values).collect() })
 }
 
 /// The column of the answer, whose absence is false.
@@ -158,7 +163,7 @@ fn membership(
 }
 
 /// Whether rows are the same whenever they are read, and depend on nothing around them.
-fn is_repeatable(plan: &LogicalPlan) -> Result<bool> {
+pub(super) fn is_repeatable(plan: &LogicalPlan) -> Result<bool> {
     let varies = |plan: &LogicalPlan| {
         let mut varies = plan.contains_outer_reference();
         plan.apply_expressions(|expression| {

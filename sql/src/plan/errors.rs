@@ -169,8 +169,12 @@ fn schema_error(error: &SchemaError) -> Error {
             SqlState::AMBIGUOUS_COLUMN,
             format!("column reference \"{}\" is ambiguous", field.name),
         ),
-        SchemaError::DuplicateQualifiedField { name, .. }
-        | SchemaError::DuplicateUnqualifiedField { name } => {
+        SchemaError::DuplicateQualifiedField { qualifier, .. } => {
+            let message = format!("table name \"{}\" specified more than once", qualifier.table());
+            Error::new(SqlState::DUPLICATE_ALIAS, message)
+                .with_hint("Give one of the two another name with AS.")
+        }
+        SchemaError::DuplicateUnqualifiedField { name } => {
             Error::new(SqlState::DUPLICATE_COLUMN, format!("column \"{name}\" specified more than once"))
         }
         SchemaError::FieldNotFound { field, valid_fields } => {
@@ -202,6 +206,10 @@ fn not_implemented(text: &str) -> Error {
         .with_hint(
             "Join the tables instead, or compare with the row in the WHERE clause of the subquery alone.",
         );
+    }
+    if text.starts_with("Physical plan does not support") && text.contains("WindowFunction(") {
+        return Error::new(SqlState::WINDOWING_ERROR, "window functions are not allowed in WHERE")
+            .with_hint("Compute them in a subquery in FROM, and compare there.");
     }
     let text = first_line(text);
     match text.strip_prefix("Unsupported SQL type ") {
@@ -260,6 +268,26 @@ fn spoken_plan_error(first: &str, whole: &str) -> Option<Error> {
         return Some(
             Error::new(SqlState::UNDEFINED_FUNCTION, message).with_hint("You might need to add a cast."),
         );
+    }
+    if let Some(types) = first.split("string concat operation ").nth(1) {
+        let words: Vec<&str> = types.split(' ').map(type_word).collect();
+        let message = format!("operator does not exist: {}", words.join(" "));
+        return Some(
+            Error::new(SqlState::UNDEFINED_FUNCTION, message).with_hint("You might need to add a cast."),
+        );
+    }
+    if let Some(name) = first.strip_prefix("Invalid qualifier ") {
+        let message = format!("missing FROM-clause entry for table \"{name}\"");
+        return Some(Error::new(SqlState::UNDEFINED_TABLE, message));
+    }
+    if let Some(rest) = first.strip_prefix("Cannot find column with position ") {
+        let message = format!("GROUP BY position {} is not in select list", rest.split(' ').next()?);
+        return Some(Error::new(SqlState::INVALID_COLUMN_REFERENCE, message));
+    }
+    if first.starts_with("Expected LIMIT to be an integer") || first.starts_with("Expected OFFSET to be") {
+        let clause = first.split(' ').nth(1)?;
+        let message = format!("{clause} must be a whole number");
+        return Some(Error::new(SqlState::INVALID_TEXT_REPRESENTATION, message));
     }
     if let Some(rest) = first.split("non-boolean predicate").nth(1) {
         let found = rest.rsplit(' ').next().unwrap_or_default();
@@ -322,6 +350,10 @@ fn execution_error(text: &str) -> Error {
             SqlState::INVALID_REGULAR_EXPRESSION,
             format!("invalid regular expression: {text}"),
         );
+    }
+    if let Some(part) = text.strip_prefix("Date part '").and_then(|rest| rest.split('\'').next()) {
+        let message = format!("timestamp units \"{part}\" not recognized");
+        return Error::new(SqlState::INVALID_PARAMETER_VALUE, message);
     }
     let lower = text.to_lowercase();
     let state = if lower.contains("divide by zero") || lower.contains("division by zero") {

@@ -33,6 +33,7 @@ use datafusion::optimizer::AnalyzerRule;
 use super::aggregated::lists_below;
 use super::correlation::{depends, is_joinable, is_scalar_joinable, names_lie_open, some_row};
 use super::domain::{Question, answered, has_subquery};
+use super::lateral::rewrite_join;
 use crate::error::Error;
 
 /// The name of the subquery's rows inside what is built of it.
@@ -58,6 +59,7 @@ fn rewrite(plan: LogicalPlan, answers: &Cell<usize>) -> Result<Transformed<Logic
     match plan {
         LogicalPlan::Filter(filter) if has_subquery(&filter.predicate) => rewrite_filter(filter, answers),
         LogicalPlan::Projection(list) if list.expr.iter().any(has_subquery) => rewrite_list(list, answers),
+        LogicalPlan::Join(join) => rewrite_join(join, answers),
         LogicalPlan::Aggregate(aggregate) => match lists_below(&aggregate)? {
             Some((list, above)) => {
                 let list = rewrite_list(list, answers)?.data;
@@ -70,7 +72,7 @@ fn rewrite(plan: LogicalPlan, answers: &Cell<usize>) -> Result<Transformed<Logic
 }
 
 /// A list, in which nothing can be joined but answers.
-fn rewrite_list(list: Projection, answers: &Cell<usize>) -> Result<Transformed<LogicalPlan>> {
+pub(super) fn rewrite_list(list: Projection, answers: &Cell<usize>) -> Result<Transformed<LogicalPlan>> {
     let mut spelling = Spelling::new(&list.input, Vec::new(), answers);
     spelling.list = true;
     let mut changed = false;
@@ -89,7 +91,7 @@ fn rewrite_list(list: Projection, answers: &Cell<usize>) -> Result<Transformed<L
     LogicalPlanBuilder::from(spelling.input).project(spelled)?.build().map(Transformed::yes)
 }
 
-fn rewrite_filter(filter: Filter, answers: &Cell<usize>) -> Result<Transformed<LogicalPlan>> {
+pub(super) fn rewrite_filter(filter: Filter, answers: &Cell<usize>) -> Result<Transformed<LogicalPlan>> {
     let conjuncts = split_conjunction_owned(filter.predicate);
     let simple: Vec<Expr> = conjuncts.iter().filter(|conjunct| is_simple(conjunct)).cloned().collect();
     let mut spelling = Spelling::new(&filter.input, simple, answers);

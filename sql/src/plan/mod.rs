@@ -13,6 +13,7 @@ mod correlation;
 mod define;
 mod domain;
 mod errors;
+mod lateral;
 mod membership;
 mod moment;
 mod names;

@@ -309,7 +309,12 @@ impl Generator {
         let (alias, outer) = (self.name('x'), self.name('x'));
         let scope = Scope::of_table(&alias, columns);
         let kind = self.kind();
-        let (key, direction) = (self.value(&scope, kind, 1), self.pick(&["", " DESC"]));
+        // A key without a column is no key to PostgreSQL.
+        let column = scope.of_kind(kind).first().map(|column| column.text.clone());
+        let (kind, column) =
+            column.map_or_else(|| (Kind::Integer, format!("{alias}.c")), |column| (kind, column));
+        let (key, direction) =
+            (format!("coalesce({column}, {})", self.value(&scope, kind, 1)), self.pick(&["", " DESC"]));
         let condition = self.where_clause(&scope);
         let text = format!(
             "SELECT {outer}.* FROM (SELECT DISTINCT ON ({key}) {key} AS v1, {alias}.id AS v2 FROM {table} \
