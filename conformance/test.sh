@@ -4,6 +4,7 @@
 # steps, `N passed, N failed`; the exit status is 0 only when nothing failed.
 #
 # STEPS="slt faults" runs only those steps; KILLS=500 makes the fault run longer, OPERATIONS=100000 the random SQL of each of SEEDS,
+# STATEMENTS=100000 those that PostgreSQL answers too,
 # SECONDS_TOGETHER=120 the concurrent writers. The heavy clients, which download hundreds of megabytes, run when STEPS names
 # them: `make clients`.
 set -uo pipefail
@@ -15,8 +16,9 @@ logs=$(mktemp -d "${TMPDIR:-/tmp}/tarn-test.XXXXXX")
 kills=${KILLS:-50}
 operations=${OPERATIONS:-1000}
 seeds=${SEEDS:-1 2 3 4 5 6}
+statements=${STATEMENTS:-10000}
 seconds=${SECONDS_TOGETHER:-30}
-steps=${STEPS:-format dependencies licences lint unit build slt differential operate psql drivers copy sqlalchemy jdbc odbc pyiceberg interop s3 damage faults concurrency demo}
+steps=${STEPS:-format dependencies licences lint unit build slt differential parity operate psql drivers copy sqlalchemy jdbc odbc pyiceberg interop s3 damage faults concurrency demo}
 passed=0
 failed=0
 failures=()
@@ -99,6 +101,7 @@ step slt "$conformance" slt
 for seed in $seeds; do
   step differential "$conformance" differential --seed "$seed" --operations "$operations"
 done
+step parity "$conformance" parity --statements "$statements"
 step operate "$conformance" operate
 step psql "$conformance" with-server conformance/clients/psql/run.sh
 step drivers "$conformance" with-server conformance/clients/drivers/run.sh

@@ -35,7 +35,9 @@ impl PostgreSql {
         }
         let mut make = as_user(&binaries.join("initdb"))?;
         make.arg("--pgdata").arg(&cluster).args(["--username", SUPERUSER, "--auth", "trust"]);
-        succeed(make.args(["--encoding", "UTF8", "--locale", "C", "--no-sync"]).stdout(Stdio::null()))?;
+        // Compared byte by byte, as Tarn does; letters beyond ASCII have cases.
+        make.args(["--encoding", "UTF8", "--lc-collate", "C", "--lc-ctype", "C.UTF-8", "--locale", "C"]);
+        succeed(make.arg("--no-sync").stdout(Stdio::null()))?;
         let port = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
         let mut serve = as_user(&binaries.join("postgres"))?;
         serve.arg("-D").arg(&cluster).args(["-p", &port.to_string(), "-h", "127.0.0.1", "-k", ""]);

@@ -18,6 +18,7 @@ mod statement;
 mod resolve;
 
 mod authorize;
+mod constant;
 
 mod plan;
 

@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::again::{Attempts, Next};
 use crate::authorize::authorize;
+use crate::constant::{Constants, is_constant};
 use crate::engine::{Engine, Login};
 use crate::error::{Error, Result};
 use crate::execute;
@@ -80,6 +81,7 @@ pub struct Session {
     backend_pid: i32,
     pub(crate) cursors: Cursors,
     pub(crate) statements: Statements,
+    constants: Constants,
     pub(crate) listener: Listener,
 }
 
@@ -112,6 +114,7 @@ impl Session {
             backend_pid,
             cursors,
             statements,
+            constants: Constants::default(),
             listener,
         })
     }
@@ -253,6 +256,11 @@ impl Session {
         {
             open.count();
         }
+        if parameters.is_empty()
+            && let Some(answer) = self.constants.answer(parsed.text())
+        {
+            return Ok(answer);
+        }
         let told = self.notices.len();
         let mut attempts = Attempts::first();
         let catalog = Arc::clone(self.engine.catalog());
@@ -294,6 +302,7 @@ impl Session {
         attempt: &mut Attempt,
     ) -> Result<Outcome> {
         self.ensure_temporary(&parsed.statement).await?;
+        let text = parsed.text.clone();
         let mut context = self.context(&parsed.statement).await?;
         self.wanted = Arc::clone(&context.system.wanted);
         context.stop = stop.clone();
@@ -310,7 +319,9 @@ impl Session {
         let (plan, reads) = planned.await?;
         context.remember_reads(reads).await;
         attempt.changes = execute::changes_rows(&plan).filter(|_| self.open.is_none());
+        let constant = parameters.is_empty() && plan.query().is_some_and(is_constant);
         match execute::execute(plan, &mut context, self).await? {
+            rows @ Outcome::Rows { .. } if constant => self.constants.keep(&text, rows).await,
             Outcome::Rows { schema, rows, tag } => {
                 let rows = stop.clone().guard(rows, context.scope.reader.clone());
                 Ok(Outcome::Rows { schema, rows, tag })
@@ -374,6 +385,7 @@ impl Session {
     }
 
     pub(crate) fn settings_mut(&mut self) -> &mut Settings {
+        self.constants.clear();
         &mut self.settings
     }
 

@@ -1,4 +1,5 @@
-//! A text literal that is compared with a boolean or with an array is one: `flag = 't'`, `list = '{1,2}'`.
+//! A text literal that is compared with a boolean or with an array is one: `flag = 't'`, `list = '{1,2}'`; and beside a
+//! number in arithmetic it is a number: `n + '1'`.
 
 use std::sync::Arc;
 
@@ -29,6 +30,14 @@ impl ExprPlanner for LiteralComparisons {
             right = as_compared(right, &left, schema)?;
             left = as_compared(left, &right, schema)?;
         }
+        if is_arithmetic(&op) {
+            right = as_number(right, &left, schema);
+            left = as_number(left, &right, schema);
+        }
+        if is_comparison(&op) {
+            left = without_negative_zero(left, schema);
+            right = without_negative_zero(right, schema);
+        }
         Ok(PlannerResult::Original(RawBinaryExpr { op, left, right }))
     }
 }
@@ -50,6 +59,36 @@ fn as_compared(literal: Expr, other: &Expr, schema: &DFSchema) -> Result<Expr> {
         let message = format!("\"{text}\" is not a value of the type that it is compared with");
         DataFusionError::External(Box::new(Error::new(SqlState::INVALID_TEXT_REPRESENTATION, message)))
     })
+}
+
+fn is_comparison(operator: &BinaryOperator) -> bool {
+    use BinaryOperator::{Eq, Gt, GtEq, Lt, LtEq, NotEq};
+    matches!(operator, Eq | NotEq | Lt | LtEq | Gt | GtEq)
+}
+
+/// What is computed may be the negative zero, which the engine takes for less than zero. Columns are left alone, so that
+/// files can be chosen by them.
+fn without_negative_zero(value: Expr, schema: &DFSchema) -> Expr {
+    let computed = !matches!(value, Expr::Column(_) | Expr::Literal(..) | Expr::Cast(_));
+    match computed.then(|| value.get_type(schema)) {
+        Some(Ok(DataType::Float64)) => value + lit(0.0_f64),
+        _ => value,
+    }
+}
+
+fn is_arithmetic(operator: &BinaryOperator) -> bool {
+    use BinaryOperator::{Divide, Minus, Modulo, Multiply, Plus};
+    matches!(operator, Plus | Minus | Multiply | Divide | Modulo)
+}
+
+/// A text literal beside a number is a number of the same type.
+fn as_number(literal: Expr, other: &Expr, schema: &DFSchema) -> Expr {
+    let is_text =
+        matches!(&literal, Expr::Literal(ScalarValue::Utf8(Some(_)) | ScalarValue::Utf8View(Some(_)), _));
+    match other.get_type(schema) {
+        Ok(data_type) if is_text && data_type.is_numeric() => cast(literal, data_type),
+        _ => literal,
+    }
 }
 
 /// By PostgreSQL's spellings.

@@ -5,11 +5,12 @@
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
-    Expr, Function, FunctionArgumentClause, FunctionArguments, LimitClause, OrderBy, Query, Select,
-    SelectFlavor, SetExpr, TableFactor, Visit, Visitor,
+    Expr, Function, FunctionArgumentClause, FunctionArguments, LimitClause, ObjectName, OrderBy, Query,
+    Select, SelectFlavor, SetExpr, TableFactor, Visit, Visitor,
 };
 
 use crate::error::{Error, Result};
+use crate::sqlstate::SqlState;
 
 /// Checks a whole query, subqueries and expressions included.
 ///
@@ -45,14 +46,63 @@ impl Visitor for Walker {
         answer(factor_clause(factor))
     }
 
+    fn pre_visit_relation(&mut self, relation: &ObjectName) -> ControlFlow<Box<Error>> {
+        reserved(relation)
+    }
+
     fn pre_visit_expr(&mut self, expression: &Expr) -> ControlFlow<Box<Error>> {
         match expression {
-            Expr::Function(function) => answer(function_clause(function)),
+            Expr::Function(function) => {
+                reserved(&function.name)?;
+                answer(function_clause(function))
+            }
             // The engine takes its pattern for a regular expression.
             Expr::SimilarTo { .. } => answer(Some("SIMILAR TO (use ~ with a regular expression)".to_owned())),
             _ => ControlFlow::Continue(()),
         }
     }
+}
+
+/// Words that PostgreSQL lets name nothing unless they are quoted, as far as the parser takes them for names.
+const RESERVED: [&str; 28] = [
+    "all",
+    "and",
+    "as",
+    "case",
+    "create",
+    "desc",
+    "distinct",
+    "else",
+    "end",
+    "except",
+    "fetch",
+    "for",
+    "from",
+    "grant",
+    "group",
+    "having",
+    "in",
+    "intersect",
+    "into",
+    "limit",
+    "not",
+    "on",
+    "or",
+    "order",
+    "select",
+    "union",
+    "where",
+    "with",
+];
+
+fn reserved(name: &ObjectName) -> ControlFlow<Box<Error>> {
+    let word = name.0.first().and_then(|part| part.as_ident()).filter(|word| word.quote_style.is_none());
+    let Some(word) = word.filter(|word| RESERVED.contains(&word.value.to_lowercase().as_str())) else {
+        return ControlFlow::Continue(());
+    };
+    let error = Error::new(SqlState::SYNTAX_ERROR, format!("syntax error at or near \"{word}\""))
+        .with_hint("A reserved word is a name only in double quotes.");
+    ControlFlow::Break(Box::new(error))
 }
 
 fn answer(clause: Option<String>) -> ControlFlow<Box<Error>> {

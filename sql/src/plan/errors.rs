@@ -211,6 +211,10 @@ fn not_implemented(text: &str) -> Error {
         return Error::new(SqlState::WINDOWING_ERROR, "window functions are not allowed in WHERE")
             .with_hint("Compute them in a subquery in FROM, and compare there.");
     }
+    if text.starts_with("Physical plan does not support") && text.contains("AggregateFunction(") {
+        return Error::new(SqlState::GROUPING_ERROR, "aggregate function calls cannot be nested")
+            .with_hint("Aggregate in a subquery in FROM first.");
+    }
     let text = first_line(text);
     match text.strip_prefix("Unsupported SQL type ") {
         Some(name) => Error::new(SqlState::UNDEFINED_OBJECT, format!("type \"{name}\" does not exist")),
@@ -280,9 +284,19 @@ fn spoken_plan_error(first: &str, whole: &str) -> Option<Error> {
         let message = format!("missing FROM-clause entry for table \"{name}\"");
         return Some(Error::new(SqlState::UNDEFINED_TABLE, message));
     }
-    if let Some(rest) = first.strip_prefix("Cannot find column with position ") {
-        let message = format!("GROUP BY position {} is not in select list", rest.split(' ').next()?);
-        return Some(Error::new(SqlState::INVALID_COLUMN_REFERENCE, message));
+    let places = [
+        ("Cannot find column with position ", "GROUP"),
+        ("Order by column out of bounds, specified: ", "ORDER"),
+    ];
+    for (start, clause) in places {
+        if let Some(rest) = first.strip_prefix(start) {
+            let place = rest.split([' ', ',']).next()?;
+            let message = format!("{clause} BY position {place} is not in select list");
+            return Some(Error::new(SqlState::INVALID_COLUMN_REFERENCE, message));
+        }
+    }
+    if first.starts_with("Too many columns! The subquery should only return one column") {
+        return Some(Error::new(SqlState::SYNTAX_ERROR, "subquery must return only one column"));
     }
     if first.starts_with("Expected LIMIT to be an integer") || first.starts_with("Expected OFFSET to be") {
         let clause = first.split(' ').nth(1)?;
@@ -354,6 +368,9 @@ fn execution_error(text: &str) -> Error {
     if let Some(part) = text.strip_prefix("Date part '").and_then(|rest| rest.split('\'').next()) {
         let message = format!("timestamp units \"{part}\" not recognized");
         return Error::new(SqlState::INVALID_PARAMETER_VALUE, message);
+    }
+    if text.starts_with("negative count not allowed") || text.starts_with("negative substring length") {
+        return Error::new(SqlState::SUBSTRING_ERROR, "negative substring length not allowed");
     }
     let lower = text.to_lowercase();
     let state = if lower.contains("divide by zero") || lower.contains("division by zero") {

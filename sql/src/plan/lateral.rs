@@ -1,4 +1,5 @@
-//! Joins that are more than one: `LATERAL`, whose right side depends on the row of the left, and conditions with subqueries.
+//! Joins that are more than one: `LATERAL`, whose right side depends on the row of the left, conditions with subqueries, and
+//! `EXCEPT ALL` and `INTERSECT ALL`, which count how often a row is there.
 //!
 //! A right side that depends on the row is computed for all values of the left that it depends on at once (`domain.rs`),
 //! and joined by them. A condition with a subquery becomes a column of the side that it is about; between both sides of an
@@ -9,9 +10,10 @@ use std::sync::Arc;
 
 use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
 use datafusion::common::{Column, DFSchema, JoinType, NullEquality, Result};
+use datafusion::functions_window::expr_fn::row_number;
 use datafusion::logical_expr::logical_plan::{Join, Projection};
 use datafusion::logical_expr::utils::{conjunction, find_out_reference_exprs, split_conjunction_owned};
-use datafusion::logical_expr::{Expr, Filter, LogicalPlan, LogicalPlanBuilder};
+use datafusion::logical_expr::{Expr, ExprFunctionExt, Filter, LogicalPlan, LogicalPlanBuilder};
 
 use super::domain::{domain, has_subquery, is_repeatable};
 use super::membership::{rewrite_filter, rewrite_list};
@@ -24,10 +26,48 @@ pub(super) fn rewrite_join(join: Join, answers: &Cell<usize>) -> Result<Transfor
     if join.filter.as_ref().is_some_and(has_subquery) {
         return conditions_apart(join, answers);
     }
+    if is_of_multisets(&join) {
+        return of_multisets(&join).map(Transformed::yes);
+    }
     match lateral(&join, answers)? {
         Some(joined) => Ok(Transformed::yes(joined)),
         None => Ok(Transformed::no(LogicalPlan::Join(join))),
     }
+}
+
+/// Whether it is what the planner makes of `EXCEPT ALL` and `INTERSECT ALL`: rows against rows, and not of a set.
+fn is_of_multisets(join: &Join) -> bool {
+    matches!(join.join_type, JoinType::LeftAnti | JoinType::LeftSemi)
+        && join.null_equality == NullEquality::NullEqualsNull
+        && join.filter.is_none()
+        && !matches!(join.left.as_ref(), LogicalPlan::Distinct(_))
+}
+
+/// The same with the rows of each kind numbered on both sides, so that each row of the right is for one of the left.
+fn of_multisets(join: &Join) -> Result<LogicalPlan> {
+    const NUMBER: &str = "pg_row_number";
+    let numbered = |side: &Arc<LogicalPlan>, keys: Vec<Expr>| {
+        let number = row_number().partition_by(keys).build()?;
+        let columns = side.schema().columns().into_iter().map(Expr::Column);
+        let name = number.schema_name().to_string();
+        let windowed = LogicalPlanBuilder::from(side.as_ref().clone()).window([number])?;
+        windowed.project(columns.chain([Expr::Column(Column::from_name(name)).alias(NUMBER)]))?.build()
+    };
+    let (left, right): (Vec<Expr>, Vec<Expr>) = join.on.iter().cloned().unzip();
+    let (left, right) = (numbered(&join.left, left)?, numbered(&join.right, right)?);
+    let number = || Expr::Column(Column::from_name(NUMBER));
+    let on = join.on.iter().cloned().chain([(number(), number())]).collect();
+    let joined = Join::try_new(
+        Arc::new(left),
+        Arc::new(right),
+        on,
+        None,
+        join.join_type,
+        join.join_constraint,
+        join.null_equality,
+        false,
+    )?;
+    columns_of(LogicalPlan::Join(joined), &join.schema)
 }
 
 /// A join whose right side names columns of the left, as one that does not; none for any other, and where a step of the

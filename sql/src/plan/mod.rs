@@ -193,6 +193,16 @@ pub(crate) struct Plan {
     pub notices: Vec<String>,
 }
 
+impl Plan {
+    /// What is asked, if that is all there is.
+    pub fn query(&self) -> Option<&LogicalPlan> {
+        match &self.kind {
+            PlanKind::Query(query) if self.notices.is_empty() => Some(&query.logical),
+            _ => None,
+        }
+    }
+}
+
 /// One way of doing for each kind of statement.
 pub(crate) enum PlanKind {
     Query(QueryPlan),

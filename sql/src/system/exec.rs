@@ -1,15 +1,19 @@
 //! The plan node that reads one system table. It builds its rows when first asked for them, so that by then a hash
 //! join above it has told which values it can use at all.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow::datatypes::SchemaRef;
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::stats::Precision;
 use datafusion::common::tree_node::TreeNode;
-use datafusion::common::{DataFusionError, Result, Statistics};
+use datafusion::common::{DataFusionError, Result, ScalarValue, Statistics};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
-use datafusion::physical_expr::expressions::{Column, DynamicFilterPhysicalExpr, InListExpr, Literal};
+use datafusion::logical_expr::Operator;
+use datafusion::physical_expr::expressions::{
+    BinaryExpr, Column, DynamicFilterPhysicalExpr, InListExpr, Literal,
+};
 use datafusion::physical_expr::utils::split_conjunction;
 use datafusion::physical_expr::{EquivalenceProperties, PhysicalExpr};
 use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType};
@@ -19,7 +23,7 @@ use datafusion::physical_plan::filter_pushdown::{
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, Partitioning, PlanProperties};
 
-use super::keys::{Key, key_of};
+use super::keys::{Key, key_between, key_of};
 use super::rows::{self, Scan};
 
 /// Reads one system table.
@@ -54,10 +58,12 @@ impl SystemTableExec {
         let mut keys = self.scan.keys.clone();
         for filter in &self.run_time_filters {
             let current = current_filter(filter)?;
-            for conjunct in split_conjunction(&current) {
-                if let Some((column, key)) = read_in_list(conjunct) {
-                    keys.insert(column, key);
-                }
+            let conjuncts = split_conjunction(&current);
+            for (column, key) in conjuncts.iter().filter_map(|conjunct| read_in_list(conjunct)) {
+                keys.insert(column, key);
+            }
+            for (column, key) in read_bounds(&conjuncts) {
+                keys.insert(column, key);
             }
         }
         Ok(Arc::new(Scan {
@@ -83,6 +89,27 @@ fn read_in_list(expr: &Arc<dyn PhysicalExpr>) -> Option<(String, Key)> {
     let literal = |value: &Arc<dyn PhysicalExpr>| Some(value.downcast_ref::<Literal>()?.value().clone());
     let values = in_list.list().iter().map(literal).collect::<Option<Vec<_>>>()?;
     Some((column.name().to_string(), key_of(&values)?))
+}
+
+/// What `column >= 5 AND column <= 5` pins down: of a join by several columns the engine tells the least and the largest
+/// value of each.
+fn read_bounds(conjuncts: &[&Arc<dyn PhysicalExpr>]) -> Vec<(String, Key)> {
+    let bounds = |wanted: Operator| {
+        let bound = move |conjunct: &&Arc<dyn PhysicalExpr>| {
+            let compared =
+                conjunct.downcast_ref::<BinaryExpr>().filter(|compared| *compared.op() == wanted)?;
+            let column = compared.left().downcast_ref::<Column>()?;
+            let value = compared.right().downcast_ref::<Literal>()?.value();
+            Some((column.name().to_string(), value.clone()))
+        };
+        conjuncts.iter().filter_map(bound).collect::<BTreeMap<String, ScalarValue>>()
+    };
+    let (lowest, mut highest) = (bounds(Operator::GtEq), bounds(Operator::LtEq));
+    let only = |(column, low): (String, ScalarValue)| {
+        let high = highest.remove(&column)?;
+        Some((column, key_between(&low, &high)?))
+    };
+    lowest.into_iter().filter_map(only).collect()
 }
 
 fn is_dynamic(filter: &Arc<dyn PhysicalExpr>) -> bool {

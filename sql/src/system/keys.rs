@@ -174,6 +174,16 @@ pub fn key_of<'a>(values: impl IntoIterator<Item = &'a ScalarValue>) -> Option<K
     }
 }
 
+/// All values from one to another as a key, if they are few.
+pub fn key_between(low: &ScalarValue, high: &ScalarValue) -> Option<Key> {
+    if let (Some(low), Some(high)) = (int_value(low), int_value(high)) {
+        let few = high.checked_sub(low).is_some_and(|more| more < KEY_VALUES_MAX as i64);
+        return few.then(|| Key::Ints((low..=high).collect()));
+    }
+    let text = low.try_as_str()??;
+    (low == high).then(|| Key::Texts(vec![text.to_string()]))
+}
+
 fn int_value(value: &ScalarValue) -> Option<i64> {
     match value {
         ScalarValue::Int16(value) => value.map(i64::from),
@@ -226,6 +236,15 @@ mod tests {
         check(col("n").eq(lit("a")).or(col("m").eq(lit("b"))), "");
         check(col("a").eq(col("b")), "");
         check(col("a").eq(lit(ScalarValue::Int64(None))), "");
+    }
+
+    #[test]
+    fn bounds_are_keys_where_they_are_close() {
+        let key = |low: i64, high: i64| key_between(&low.into(), &high.into());
+        assert_eq!(key(5, 6), Some(Key::Ints(vec![5, 6])));
+        assert_eq!(key(5, 5_000_000), None);
+        assert_eq!(key_between(&"a".into(), &"a".into()), Some(Key::Texts(vec!["a".to_string()])));
+        assert_eq!(key_between(&"a".into(), &"b".into()), None);
     }
 
     #[test]

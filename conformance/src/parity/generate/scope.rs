@@ -132,7 +132,7 @@ impl Generator {
                     "'ABCDEF'",
                     "' padded '",
                     "'ä'",
-                    "'naïve Straße'",
+                    "'naïve Strand'",
                     "'a_b%c'",
                     "'it''s'",
                     "'x,y,,z'",

@@ -19,6 +19,8 @@ use super::packed::{Packed, pack};
 pub(super) const CONSUMER: &str = "ColumnCache";
 /// A chunk is kept when it is used for this time.
 const USES_TO_STAY: u8 = 2;
+/// A chunk of which only a small part is wanted each time is kept when it is used for this time.
+const USES_OF_PARTS: u8 = 8;
 /// Chunks whose uses are counted, at most.
 const COUNTED_MAX: usize = 1 << 17;
 /// Counts are halved after so many uses per chunk that is counted, so that what was hot once does not stay for ever.
@@ -123,6 +125,8 @@ pub(crate) struct Known {
     pub chunk: Option<Arc<Chunk>>,
     /// Whether it is used often enough to be kept.
     pub hot: bool,
+    /// Whether it is even if each use is of a small part.
+    pub hot_in_parts: bool,
 }
 
 impl ColumnCache {
@@ -163,7 +167,7 @@ impl ColumnCache {
             Some(_) => state.figures.hits += 1,
             None => state.figures.misses += 1,
         }
-        Known { chunk, hot: uses >= USES_TO_STAY }
+        Known { chunk, hot: uses >= USES_TO_STAY, hot_in_parts: uses >= USES_OF_PARTS }
     }
 
     /// Keeps a chunk if there is room, or if something that is used less makes room.

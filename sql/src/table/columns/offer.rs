@@ -150,8 +150,8 @@ impl ColumnReading {
                 continue;
             }
             let rows = columns.rows_of(found.group)?;
-            // Of a small part of the pages the reader decodes much less than is to be kept.
-            let most = before == after || rows_read(after, rows) >= rows / 2;
+            // Of a small part of the pages the reader decodes much less than is to be kept; but again and again.
+            let most = before == after || rows_read(after, rows) >= rows / 2 || found.hot_in_parts;
             if found.missing > 0 && !(found.hot && most) {
                 return Ok(None);
             }
@@ -191,7 +191,8 @@ impl ColumnReading {
     }
 
     fn find(&self, key: &Arc<str>, group: usize, columns: &FileColumns) -> GroupColumns {
-        let (mut chunks, mut missing, mut hot) = (Vec::with_capacity(self.wanted.len()), 0, true);
+        let (mut chunks, mut missing) = (Vec::with_capacity(self.wanted.len()), 0);
+        let (mut hot, mut hot_in_parts) = (true, true);
         for (wanted, source) in self.wanted.iter().zip(&columns.sources) {
             if matches!(source, Source::Constant(_)) {
                 chunks.push(None);
@@ -201,10 +202,11 @@ impl ColumnReading {
             if known.chunk.is_none() {
                 missing += 1;
                 hot &= known.hot;
+                hot_in_parts &= known.hot_in_parts;
             }
             chunks.push(known.chunk);
         }
-        GroupColumns { group, chunks, missing, hot }
+        GroupColumns { group, chunks, missing, hot, hot_in_parts }
     }
 
     pub(super) fn key(&self, file: &Arc<str>, group: usize, column: usize) -> Option<ChunkKey> {
@@ -259,6 +261,8 @@ pub(super) struct GroupColumns {
     pub missing: usize,
     /// Whether those are used often enough to be kept.
     pub hot: bool,
+    /// Whether they are even if each use is of a small part.
+    pub hot_in_parts: bool,
 }
 
 /// The row groups of a file that are read here.
