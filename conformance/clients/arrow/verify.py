@@ -1,9 +1,10 @@
-"""polars over connectorx and over ADBC, and ADBC by itself."""
+"""connectorx by itself and below polars, ADBC by itself and below polars."""
 
 import datetime
 import importlib.metadata
 
 import adbc_driver_postgresql.dbapi
+import connectorx
 import polars
 import pyarrow
 
@@ -28,6 +29,22 @@ def rows_of(frame):
     at = datetime.datetime(2026, 1, 1)
     checks.equal("row", first, (1, "n1", 0.25, False, datetime.date(2026, 1, 2), at, None))
     checks.equal("sum", frame["id"].sum(), 500500)
+
+
+def connectorx_alone():
+    """To Arrow in each of its protocols, by parts, and several queries at once."""
+    for protocol in ("binary", "csv", "cursor", "simple"):
+        table = connectorx.read_sql(URI, "SELECT id, name, ratio, even, on_day, at FROM arrows", return_type="arrow", protocol=protocol)
+        checks.equal(f"{protocol}: rows", (table.num_rows, sum(table["id"].to_pylist())), (1000, 500500))
+        checks.equal(f"{protocol}: the first", table.slice(0, 1).to_pylist()[0]["name"], f"n{table['id'][0].as_py()}")
+    parts = connectorx.read_sql(URI, "SELECT id, name FROM arrows", return_type="arrow", partition_on="id", partition_num=3, partition_range=(1, 1000))
+    checks.equal("partitions", sorted(parts["id"].to_pylist()), list(range(1, 1001)))
+    several = connectorx.read_sql(URI, ["SELECT id FROM arrows WHERE id < 10", "SELECT id FROM arrows WHERE id > 990"], return_type="arrow")
+    checks.equal("several queries", several.num_rows, 19)
+    wide = "SELECT '123e4567-e89b-12d3-a456-426614174000'::uuid AS key, 12.50::numeric(10,2) AS price, '\\x00ff'::bytea AS raw, ARRAY[1, 2]::bigint[] AS list, NULL::text AS nothing"
+    row = connectorx.read_sql(URI, wide, return_type="arrow").to_pylist()[0]
+    checks.equal("more types", (str(row["key"]), float(row["price"]), row["raw"], row["list"], row["nothing"]),
+                 ("123e4567-e89b-12d3-a456-426614174000", 12.5, b"\x00\xff", [1, 2], None))
 
 
 def polars_connectorx():
@@ -68,9 +85,10 @@ def adbc():
         checks.true("GetTableTypes", "table" in connection.adbc_get_table_types())
 
 
-
 checks.start("ADBC", importlib.metadata.version("adbc-driver-postgresql"), "reads, parameters, ingest, GetObjects, GetTableSchema")
 checks.run(make, adbc)
+checks.start("connectorx", importlib.metadata.version("connectorx"), "binary, CSV, cursor and simple protocols, partitions, several queries, types")
+checks.run(connectorx_alone)
 checks.start("polars over connectorx", f"{polars.__version__}, connectorx {importlib.metadata.version('connectorx')}", "binary, CSV, cursor and simple protocols, partitions")
 checks.run(polars_connectorx)
 checks.start("polars over ADBC", polars.__version__, "read_database_uri, write_database")

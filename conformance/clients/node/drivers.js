@@ -1,5 +1,8 @@
-// The two drivers: pg with pg-cursor, and postgres.js.
+// The two drivers: pg with pg-cursor and pg-copy-streams, and postgres.js.
+import { Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
 import pg from 'pg';
+import { from, to } from 'pg-copy-streams';
 import Cursor from 'pg-cursor';
 import postgres from 'postgres';
 import { equal, server, state } from './checks.js';
@@ -38,6 +41,28 @@ export async function nodePg() {
   const answers = await Promise.all([1, 2, 3, 4, 5].map((n) => pool.query('SELECT $1::int AS n', [n * 2])));
   equal('pool', answers.map((answer) => answer.rows[0].n), [2, 4, 6, 8, 10]);
   await pool.end();
+}
+
+export async function copyStreams() {
+  const client = new pg.Client(server);
+  await client.connect();
+  await client.query('CREATE TABLE copy_rows (id bigint, name text)');
+  const lines = Array.from({ length: 20000 }, (_, n) => `${n}\tname ${n}\n`);
+  const into = client.query(from('COPY copy_rows FROM STDIN'));
+  await pipeline(Readable.from(lines), into);
+  equal('rows in', into.rowCount, 20000);
+  const out = client.query(to('COPY (SELECT * FROM copy_rows WHERE id < 3 ORDER BY id) TO STDOUT (FORMAT csv, HEADER)'));
+  let text = '';
+  for await (const piece of out) text += piece;
+  equal('rows out', [text, out.rowCount], ['id,name\n0,name 0\n1,name 1\n2,name 2\n', 3]);
+  let bytes = 0;
+  for await (const piece of client.query(to('COPY copy_rows TO STDOUT'))) bytes += piece.length;
+  equal('all rows out', bytes, lines.join('').length);
+  equal('bad data', await state(pipeline(Readable.from(['x\ty\n']), client.query(from('COPY copy_rows FROM STDIN')))), '22P02');
+  const broken = Readable.from((async function* () { yield '1\ta\n'; throw new Error('the source broke'); })());
+  equal('a source that breaks', await state(pipeline(broken, client.query(from('COPY copy_rows FROM STDIN')))), undefined);
+  equal('nothing is left of those', (await client.query('SELECT count(*)::int AS n FROM copy_rows')).rows, [{ n: 20000 }]);
+  await client.end();
 }
 
 export async function postgresJs() {

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The clients of Node.js: pg with cursors, postgres.js, knex, sequelize, typeorm, Cube's driver. Their packages are
+# The clients of Node.js: pg with cursors and copy streams, postgres.js, knex, sequelize, typeorm, Cube's driver. Their packages are
 # pinned in package.json and installed once into the target folder.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
