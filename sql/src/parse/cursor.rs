@@ -7,7 +7,7 @@ use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::parser::{Parser, ParserError};
 use datafusion::sql::sqlparser::tokenizer::{Location, Token, TokenWithSpan, Tokenizer};
 
-use super::travel;
+use super::{chain, travel};
 use crate::error::{Error, Result};
 use crate::sqlstate::SqlState;
 use crate::statement::Name;
@@ -33,6 +33,9 @@ impl<'a> Cursor<'a> {
         let tokens = tokens.map_err(|error| cursor.error(ParserError::from(error)))?;
         if prefixes_in_a_row(&tokens) > nesting_max {
             return Err(too_deep());
+        }
+        if let Some(location) = chain::too_long(&tokens) {
+            return Err(too_long().with_position(cursor.position_of(cursor.byte_offset(location))));
         }
         let mut tokens = travel::rewrite(tokens).map_err(|error| cursor.error(error))?;
         reserve_on_conflict(&mut tokens);
@@ -306,6 +309,11 @@ impl<'a> Cursor<'a> {
 fn too_deep() -> Error {
     Error::new(SqlState::STATEMENT_TOO_COMPLEX, "statement is nested too deeply")
         .with_hint("Use fewer levels of parentheses or subqueries.")
+}
+
+fn too_long() -> Error {
+    Error::new(SqlState::STATEMENT_TOO_COMPLEX, "statement has too long a chain of operators")
+        .with_hint("Put parts of it into parentheses, write a list with IN or = ANY, or join with VALUES.")
 }
 
 /// After `SELECT 1` sqlparser takes the `ON` of `ON CONFLICT` for an alias, so it becomes a word that is none.

@@ -5,6 +5,7 @@
 mod allow;
 mod alter;
 mod call;
+mod chain;
 mod change;
 mod copy;
 mod cursor;
