@@ -14,15 +14,13 @@ use super::connection::Connection;
 use super::error::Failure;
 use super::frame::{Frame, Frames};
 use super::inbox::{Inbound, Inbox};
+use super::logins::{Login, Logins};
 use super::output::Output;
 use super::socket::{self, Receiver};
 use super::startup::{self, Opening};
 
 /// How long a client may take from its first byte to the end of login.
 const LOGIN_TIME: Duration = Duration::from_secs(60);
-
-/// Connections that may be on their way to a session at a time; more are closed at once.
-const LOGINS_MAX: usize = 256;
 
 /// Messages that may wait for their session, and their bytes together. One alone may be larger.
 const WAITING_MESSAGES_MAX: usize = 64;
@@ -33,26 +31,29 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Accepts connections until the server stops.
 pub async fn serve(door: Arc<Door>, listener: TcpListener) {
-    let logins = Arc::new(Semaphore::new(LOGINS_MAX));
+    let mut logins = Logins::new();
     loop {
         let accepted = tokio::select! {
             () = door.stopping.cancelled() => return,
             accepted = listener.accept() => accepted,
         };
-        match (accepted, Arc::clone(&logins).try_acquire_owned()) {
-            (Ok((socket, peer)), Ok(login)) => {
-                door.connected.spawn(connection(Arc::clone(&door), socket, peer, login));
-            }
-            (Ok((_, peer)), Err(_)) => tracing::warn!(%peer, "too many logins at a time: connection closed"),
-            (Err(error), _) => {
+        let (socket, peer) = match accepted {
+            Ok(accepted) => accepted,
+            Err(error) => {
                 tracing::warn!(%error, "cannot accept a connection");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
+                continue;
             }
-        }
+        };
+        let login = tokio::select! {
+            () = door.stopping.cancelled() => return,
+            login = logins.begin() => login,
+        };
+        door.connected.spawn(connection(Arc::clone(&door), socket, peer, login));
     }
 }
 
-async fn connection(door: Arc<Door>, socket: TcpStream, peer: SocketAddr, login: OwnedSemaphorePermit) {
+async fn connection(door: Arc<Door>, socket: TcpStream, peer: SocketAddr, login: Login) {
     // Small messages must not wait for each other. A socket that cannot do that works all the same.
     let _ = socket.set_nodelay(true);
     let (receiver, sender) = socket::split(socket);
@@ -61,6 +62,7 @@ async fn connection(door: Arc<Door>, socket: TcpStream, peer: SocketAddr, login:
     let opening = tokio::select! {
         opening = tokio::time::timeout(LOGIN_TIME, open(&door, &mut frames, &mut output, peer)) => opening,
         () = door.stopping.cancelled() => Ok(Err(shutting_down())),
+        () = login.pressed() => Ok(Err(too_many_logins())),
     };
     drop(login);
     match opening {
@@ -90,11 +92,13 @@ async fn open(
         }
         Opening::Nothing => return Ok(None),
     };
-    let place = Arc::clone(&door.connections).try_acquire_owned();
-    let place = place.map_err(|_| Failure::fatal("53300", "sorry, too many clients already"))?;
     startup::negotiate(&startup, output)?;
     startup::check_encryption(&door.encryption, &startup, peer)?;
     startup::log_in(door, frames, output, &startup, peer).await?;
+    // Only now, so that whoever does not know a password takes nobody's place.
+    let place = Arc::clone(&door.connections).try_acquire_owned();
+    let place = place.map_err(|_| Failure::fatal("53300", "sorry, too many clients already"))?;
+    startup::welcome(output)?;
     let process = door.cancels.next_process();
     let session = startup::session(door, &startup, process)?;
     let connection = Connection::new(Arc::clone(door), session, process, startup, peer);
@@ -103,6 +107,10 @@ async fn open(
 
 fn shutting_down() -> Failure {
     Failure::fatal("57P03", "the database system is shutting down")
+}
+
+fn too_many_logins() -> Failure {
+    Failure::fatal("53300", "too many clients are logging in, and this one took the longest")
 }
 
 /// Tells the client why it has no session.
@@ -121,7 +129,7 @@ async fn refuse(door: &Door, failure: Failure, output: &mut Output, peer: Socket
 }
 
 /// Runs the session on the statement runtime and reads for it.
-async fn run(door: &Door, connection: Connection, frames: Frames<Receiver>, output: Output) {
+async fn run(door: &Door, connection: Connection, frames: Frames<Receiver>, mut output: Output) {
     let (sender, inbox) = mpsc::channel(WAITING_MESSAGES_MAX);
     let gone = CancellationToken::new();
     let canceller = connection.canceller();
@@ -129,6 +137,7 @@ async fn run(door: &Door, connection: Connection, frames: Frames<Receiver>, outp
     door.metrics.connections.increment(1);
     door.metrics.connections_total.increment(1);
     let ended = gone.clone();
+    output.end_with(gone.clone());
     let session = door.statements.spawn(connection.run(output, Inbox::new(inbox), gone.clone()));
     let closed = read(frames, sender, || session.is_finished()).await;
     if closed == Closed::WithoutWord {

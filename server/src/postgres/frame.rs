@@ -141,6 +141,12 @@ impl<R: AsyncRead + Unpin> Frames<R> {
         Ok(Some(Frame { kind, body: Body::Whole(self.buffer.split_to(body_bytes).freeze()) }))
     }
 
+    /// The kind of the next frame, of which nothing is taken; `None` when the client is gone.
+    pub async fn peek_kind(&mut self) -> Result<Option<u8>, Failure> {
+        let more = self.fill(1).await?;
+        Ok(more.then(|| self.buffer[0]))
+    }
+
     /// The next packet of the time before login, which has a length and no kind; `None` when the client is gone.
     pub async fn startup_packet(&mut self) -> Result<Option<Bytes>, Failure> {
         if !self.fill(4).await? {
@@ -226,7 +232,11 @@ impl Reader {
             b'C' => Message::Close(self.target()?),
             b'H' => Message::Flush,
             b'S' => Message::Sync,
-            b'X' => Message::Terminate,
+            // As in PostgreSQL, what stands in it does not matter any more.
+            b'X' => {
+                self.0.clear();
+                Message::Terminate
+            }
             b'd' | b'c' | b'f' => {
                 self.0.clear();
                 Message::Copy
@@ -321,6 +331,7 @@ mod tests {
         check(b'Q', b"select 1\0", Message::Query("select 1".to_owned()));
         check(b'E', b"p\0\0\0\0\x05", Message::Execute { portal: "p".to_owned(), rows_max: 5 });
         check(b'E', b"\0\0\0\0\0", Message::Execute { portal: String::new(), rows_max: usize::MAX });
+        check(b'X', b"more", Message::Terminate);
         check(b'C', b"Sx\0", Message::Close(Target::Statement("x".to_owned())));
         check(b'D', b"P\0", Message::Describe(Target::Portal(String::new())));
         check(
@@ -372,6 +383,13 @@ mod tests {
             kinds.push(frame.kind);
         }
         assert_eq!(kinds, b"QS");
+    }
+
+    #[tokio::test]
+    async fn a_kind_is_known_before_its_body_has_come() {
+        let bytes: &[u8] = b"Q\x03\0\0\0";
+        assert_eq!(Frames::new(bytes).peek_kind().await.ok(), Some(Some(b'Q')));
+        assert_eq!(Frames::new(&b""[..]).peek_kind().await.ok(), Some(None));
     }
 
     #[tokio::test]

@@ -25,6 +25,7 @@ mod error;
 mod extended;
 mod frame;
 mod inbox;
+mod logins;
 mod output;
 mod portal;
 mod simple;

@@ -1,10 +1,13 @@
 //! What goes to the client: messages gather in a buffer and go out when it is full, or when the client waits. Writing
 //! waits for the client, so a slow reader slows its own statement down and costs no memory.
 
+use std::io;
+
 use bytes::BytesMut;
 use metrics::Counter;
 use pgwire::messages::PgWireBackendMessage;
 use tokio::io::AsyncWriteExt;
+use tokio_util::sync::CancellationToken;
 
 use super::error::Failure;
 use super::socket::Sender;
@@ -21,12 +24,19 @@ pub struct Output {
     /// Up to here the buffer holds whole messages.
     whole: usize,
     bytes_sent: Counter,
+    /// Set when the client has ended the connection from its side.
+    gone: CancellationToken,
 }
 
 impl Output {
     pub fn new(socket: Sender, bytes_sent: Counter) -> Output {
         let buffer = BytesMut::with_capacity(BUFFER_BYTES);
-        Output { socket, buffer, made: Vec::new(), whole: 0, bytes_sent }
+        Output { socket, buffer, made: Vec::new(), whole: 0, bytes_sent, gone: CancellationToken::new() }
+    }
+
+    /// Once `gone` is set, nothing waits for the client to read any more.
+    pub fn end_with(&mut self, gone: CancellationToken) {
+        self.gone = gone;
     }
 
     pub fn socket(&mut self) -> &mut Sender {
@@ -65,9 +75,7 @@ impl Output {
     /// Sends all there is.
     pub async fn flush(&mut self) -> Result<(), Failure> {
         if !self.buffer.is_empty() {
-            self.socket.write_all(&self.buffer).await?;
-            // TLS keeps the end of a record back until it is told to.
-            self.socket.flush().await?;
+            write(&mut self.socket, &self.buffer, &self.gone).await?;
             self.bytes_sent.increment(u64::try_from(self.buffer.len()).unwrap_or(u64::MAX));
             self.buffer.clear();
             self.whole = 0;
@@ -79,7 +87,7 @@ impl Output {
     /// Sends messages that are made already, after those that wait.
     pub async fn send(&mut self, messages: &[u8]) -> Result<(), Failure> {
         self.flush().await?;
-        self.socket.write_all(messages).await?;
+        write(&mut self.socket, messages, &self.gone).await?;
         self.bytes_sent.increment(u64::try_from(messages.len()).unwrap_or(u64::MAX));
         Ok(())
     }
@@ -90,5 +98,19 @@ impl Output {
             self.buffer = BytesMut::with_capacity(BUFFER_BYTES);
             self.made = Vec::new();
         }
+    }
+}
+
+/// Writes all, unless the client does not read and is gone.
+async fn write(socket: &mut Sender, bytes: &[u8], gone: &CancellationToken) -> io::Result<()> {
+    let written = async {
+        socket.write_all(bytes).await?;
+        // TLS keeps the end of a record back until it is told to.
+        socket.flush().await
+    };
+    tokio::select! {
+        biased;
+        written = written => written,
+        () = gone.cancelled() => Err(io::ErrorKind::ConnectionAborted.into()),
     }
 }

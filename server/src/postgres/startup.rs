@@ -230,6 +230,11 @@ pub async fn log_in<R: AsyncRead + Unpin>(
     if !door.roles.may_log_in(user).map_err(fatal)? {
         return Err(Failure::fatal("28000", format!("role \"{user}\" is not permitted to log in")));
     }
+    Ok(())
+}
+
+/// Tells the client that it is in.
+pub fn welcome(output: &mut Output) -> Result<(), Failure> {
     output.put(&Backend::Authentication(Authentication::Ok))
 }
 
@@ -272,14 +277,15 @@ fn wrong(failure: password::Failure) -> Result<bool, Failure> {
 }
 
 async fn password_message<R: AsyncRead + Unpin>(frames: &mut Frames<R>) -> Result<Bytes, Failure> {
-    match frames.next().await? {
-        Some(frame) if frame.kind == b'p' => match frame.body {
-            Body::Whole(bytes) => Ok(bytes),
-            Body::Skipped(_) => Err(Failure::fatal_protocol("a password message is too long")),
-        },
-        Some(frame) => {
-            Err(Failure::fatal_protocol(format!("expected SASL response, got message type {}", frame.kind)))
-        }
+    if let Some(kind) = frames.peek_kind().await?
+        && kind != b'p'
+    {
+        // Its head is enough: a body may be long, and nobody has been let in yet.
+        return Err(Failure::fatal_protocol(format!("expected SASL response, got message type {kind}")));
+    }
+    match frames.next().await?.map(|frame| frame.body) {
+        Some(Body::Whole(bytes)) => Ok(bytes),
+        Some(Body::Skipped(_)) => Err(Failure::fatal_protocol("a password message is too long")),
         None => Err(Failure::Gone(std::io::ErrorKind::UnexpectedEof.into())),
     }
 }
