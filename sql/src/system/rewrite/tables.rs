@@ -125,11 +125,13 @@ fn name_element(alias: &mut Option<TableAlias>, column: &str) {
     }
 }
 
-/// As for a list, the column of a series has the name that the relation is given.
-fn name_series(name: &ObjectName, alias: &mut Option<TableAlias>) {
+/// As for a list, the column of a series has the name that the relation is given. The engine knows the function in lower
+/// case only.
+fn name_series(name: &mut ObjectName, alias: &mut Option<TableAlias>) {
     let is_series =
         build::builtin_name(name).is_some_and(|name| name.value.eq_ignore_ascii_case("generate_series"));
     if is_series {
+        *name = ObjectName::from(vec![Ident::new("generate_series")]);
         name_element(alias, "generate_series");
     }
 }

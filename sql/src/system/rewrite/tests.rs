@@ -29,6 +29,7 @@ fn long_forms_become_short() {
     check_expression("pg_catalog.count(*) > information_schema.f()", "count(*) > f()");
     check_expression("mine.lower(a)", "mine.lower(a)");
     check_expression("s = current_schema", "s = current_schema()");
+    check("SELECT a FROM GENERATE_SERIES(1, 2) g", "SELECT a FROM generate_series(1, 2) g (g)");
     check("SELECT a FROM pg_catalog.generate_series(1, 2) g", "SELECT a FROM generate_series(1, 2) g (g)");
     check("SELECT a FROM pg_catalog.pg_timezone_names()", "SELECT a FROM pg_catalog.pg_timezone_names");
 }
