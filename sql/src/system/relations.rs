@@ -17,9 +17,6 @@ use super::value::{Rows, Value};
 use super::visible::{Found, RelationKeys};
 use crate::error::Result;
 
-/// PostgreSQL counts tables in pages of this many bytes.
-const PAGE_BYTES: u64 = 8192;
-
 const CLASS_KEYS: RelationKeys =
     RelationKeys { oid: "oid", name: "relname", namespace_oid: "relnamespace", namespace: "" };
 
@@ -86,7 +83,7 @@ async fn push_class(scan: &Scan, rows: &mut Rows, found: &Found) -> Result<()> {
         ("relpersistence", if is_temporary_namespace(&found.namespace.name) { "t" } else { "p" }.into()),
         ("relnatts", count.into()),
         ("reltuples", Value::Float(figures.rows.map_or(-1.0, as_estimate))),
-        ("relpages", figures.bytes.map_or(0, |bytes| bytes.div_ceil(PAGE_BYTES)).min(i32::MAX as u64).into()),
+        // relpages stays zero: there are no pages, and DuckDB asks a table that has some for rows by their `ctid`.
         ("relhasrules", view.into()),
         ("relispopulated", true.into()),
         ("relreplident", "d".into()),
