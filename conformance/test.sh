@@ -3,8 +3,8 @@
 # earlier one failed, except that nothing runs on a server that could not be built. The last line is the sum over the
 # steps, `N passed, N failed`; the exit status is 0 only when nothing failed.
 #
-# STEPS="slt faults" runs only those steps; KILLS=500 makes the fault run longer, OPERATIONS=100000 the random SQL of each of SEEDS,
-# STATEMENTS=100000 those that PostgreSQL answers too,
+# STEPS="slt faults" runs only those steps, STEPS=all those that take long or download much, too; KILLS=500 makes the
+# fault run longer, OPERATIONS=100000 the random SQL of each of SEEDS, STATEMENTS=100000 that which PostgreSQL answers too,
 # SECONDS_TOGETHER=120 the concurrent writers. The heavy clients, which download hundreds of megabytes, run when STEPS names
 # them: `make clients`.
 set -uo pipefail
@@ -18,7 +18,10 @@ operations=${OPERATIONS:-1000}
 seeds=${SEEDS:-1 2 3 4 5 6}
 statements=${STATEMENTS:-10000}
 seconds=${SECONDS_TOGETHER:-30}
-steps=${STEPS:-format dependencies licences lint unit build slt differential parity operate psql drivers copy sqlalchemy jdbc odbc pyiceberg interop s3 damage faults concurrency demo}
+ordinary="format dependencies licences lint unit build slt differential parity operate psql drivers copy hostile sqlalchemy jdbc odbc pyiceberg interop s3 damage faults concurrency demo"
+heavy="node dbt tools arrow duckdb sqlmesh superset fuzz"
+steps=${STEPS:-$ordinary}
+[ "$steps" != all ] || steps="$ordinary $heavy"
 passed=0
 failed=0
 failures=()
@@ -106,7 +109,9 @@ step operate "$conformance" operate
 step psql "$conformance" with-server conformance/clients/psql/run.sh
 step drivers "$conformance" with-server conformance/clients/drivers/run.sh
 step copy "$conformance" with-server conformance/clients/copy/run.sh
-for client in sqlalchemy jdbc odbc node dbt tools arrow; do
+step hostile conformance/clients/hostile/run.sh "$target/debug/tarn"
+step fuzz conformance/clients/hostile/fuzz.sh "$target/debug/tarn"
+for client in sqlalchemy jdbc odbc node dbt tools arrow duckdb sqlmesh superset; do
   step "$client" "$conformance" with-server "conformance/clients/$client/run.sh"
 done
 step pyiceberg "$conformance" with-server conformance/clients/pyiceberg/run.sh
