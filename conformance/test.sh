@@ -5,8 +5,8 @@
 #
 # STEPS="slt faults" runs only those steps, STEPS=all those that take long or download much, too; KILLS=500 makes the
 # fault run longer, OPERATIONS=100000 the random SQL of each of SEEDS, STATEMENTS=100000 that which PostgreSQL answers too,
-# SECONDS_TOGETHER=120 the concurrent writers. The heavy clients, which download hundreds of megabytes, run when STEPS names
-# them: `make clients`.
+# SECONDS_TOGETHER=120 the concurrent writers, FUZZ_SECONDS=600 each target of the fuzzer. The heavy clients, which download
+# hundreds of megabytes, run when STEPS names them (`make clients`), and so does the fuzzer (`make test-all`).
 set -uo pipefail
 cd "$(dirname "$0")/.."
 
