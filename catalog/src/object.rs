@@ -81,6 +81,9 @@ pub struct TablePointer {
     pub row_count: u64,
     /// `total-files-size` of that snapshot, bytes.
     pub bytes: u64,
+    /// Whether it declares constraints, so that listing them opens no other table.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub constrained: bool,
     /// Why the metadata could not be read when the table was registered.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unsupported: Option<String>,

@@ -156,25 +156,44 @@ impl Reader {
 
     /// A table with its metadata.
     pub async fn table(&self, relation: RelationId) -> Result<Arc<TableVersion>> {
+        let (pointer, at_hand) = self.pointed(relation)?;
+        let metadata = match at_hand {
+            Some(metadata) => metadata,
+            None => {
+                let file = self.storage.guard().table_file(&pointer.location, &pointer.metadata_location)?;
+                let json = self.storage.get(&file).await;
+                let json = json.map_err(|error| at(&pointer.metadata_location, error))?.to_vec();
+                self.read_metadata(&pointer, &json)?
+            }
+        };
+        Ok(Arc::new(TableVersion { relation, pointer, metadata }))
+    }
+
+    /// The same, if it can be had without asking the object store: the catalog has a copy of what it has written.
+    pub fn table_at_hand(&self, relation: RelationId) -> Result<Option<Arc<TableVersion>>> {
+        let (pointer, at_hand) = self.pointed(relation)?;
+        Ok(at_hand.map(|metadata| Arc::new(TableVersion { relation, pointer, metadata })))
+    }
+
+    /// A table's pointer, and its metadata if that is at hand.
+    fn pointed(&self, relation: RelationId) -> Result<(TablePointer, Option<Arc<TableMetadata>>)> {
         let Some(row) = self.store.get(Space::Pointer, &keys::pointer(relation), self.at)? else {
             return Err(Error::internal(format!("relation {relation} has no table metadata")));
         };
         let pointer: TablePointer = values::decode(&row.value)?;
         if let Some(metadata) = self.storage.decoded().get::<TableMetadata>(&pointer.metadata_location) {
-            return Ok(Arc::new(TableVersion { relation, pointer, metadata }));
+            return Ok((pointer, Some(metadata)));
         }
-        let json = match self.metadata_copy(relation, row.written_at)? {
-            Some(json) => json,
-            None => {
-                let file = self.storage.guard().table_file(&pointer.location, &pointer.metadata_location)?;
-                let json = self.storage.get(&file).await;
-                json.map_err(|error| at(&pointer.metadata_location, error))?.to_vec()
-            }
-        };
-        let metadata =
-            Arc::new(parse_metadata(&json).map_err(|error| at(&pointer.metadata_location, error))?);
+        let copy = self.metadata_copy(relation, row.written_at)?;
+        let metadata = copy.map(|json| self.read_metadata(&pointer, &json)).transpose()?;
+        Ok((pointer, metadata))
+    }
+
+    fn read_metadata(&self, pointer: &TablePointer, json: &[u8]) -> Result<Arc<TableMetadata>> {
+        let metadata = parse_metadata(json).map_err(|error| at(&pointer.metadata_location, error))?;
+        let metadata = Arc::new(metadata);
         remember(&self.storage, &pointer.metadata_location, metadata.clone(), json.len());
-        Ok(Arc::new(TableVersion { relation, pointer, metadata }))
+        Ok(metadata)
     }
 
     /// Why a table cannot be read that could not be read when it was registered. Of all others it is taken that they

@@ -9,8 +9,8 @@ use tarn_catalog::object::{Namespace, Role, Securable};
 use crate::error::{Error, Result};
 use crate::procedure::{ProcedureCall, Right};
 use crate::resolve::{
-    Action, Change, CopyInto, Found, Object, PolicyObject, RelationChange, Resolved, ResolvedQuery,
-    ResolvedRelation, SchemaChange, Scope,
+    Action, Change, ConstraintObjects, CopyInto, Found, Object, PolicyObject, RelationChange, Resolved,
+    ResolvedQuery, ResolvedRelation, SchemaChange, Scope, TableTarget,
 };
 use crate::sqlstate::SqlState;
 use crate::statement::{GrantPrivileges, RoleOptions};
@@ -76,9 +76,10 @@ impl Needs<'_> {
             Action::Truncate(targets) => {
                 targets.iter().for_each(|target| self.relation(&target.found, Privilege::Truncate));
             }
-            Action::CreateTable { namespace, existing, table: _, query } => {
+            Action::CreateTable { namespace, existing, table: _, objects, query } => {
                 self.namespace(namespace, Privilege::Create);
                 existing.iter().for_each(|target| self.owned_relation(&target.found));
+                self.constraints(objects);
                 query.iter().for_each(|query| self.query(query));
             }
             Action::CreateView { namespace, existing, view: _, search_path: _, query } => {
@@ -97,11 +98,10 @@ impl Needs<'_> {
                 namespaces.iter().for_each(|namespace| self.owned_namespace(namespace));
             }
             Action::AlterRelation { found, change } => self.alter_relation(found, change)?,
-            Action::AlterTable { target, actions: _ } => self.owned_relation(&target.found),
+            Action::AlterTable { target, actions: _, objects } => self.alter_table(target, objects),
             Action::AlterSchema { namespace, change } => self.alter_schema(namespace, change)?,
             Action::CommentSchema { namespace, text: _ } => self.owned_namespace(namespace),
-            Action::CommentRelation { found, text: _ }
-            | Action::CommentColumn { found, column: _, text: _ } => {
+            Action::CommentRelation { found, .. } | Action::CommentColumn { found, .. } => {
                 self.owned_relation(found);
             }
             Action::CommentRole { role, text: _ } => self.manage(role, "comment on role"),
@@ -136,6 +136,17 @@ impl Needs<'_> {
             None => self.role(Need::CreateSchema, "create schema"),
         }
         Ok(())
+    }
+
+    fn alter_table(&mut self, target: &TableTarget, objects: &ConstraintObjects) {
+        self.owned_relation(&target.found);
+        self.constraints(objects);
+    }
+
+    /// There is no privilege REFERENCES: who may read the other table may say that rows lead to it.
+    fn constraints(&mut self, objects: &ConstraintObjects) {
+        objects.tables.iter().flatten().for_each(|target| self.relation(&target.found, Privilege::Select));
+        objects.conditions.iter().for_each(|condition| self.query(condition));
     }
 
     fn change(&mut self, change: &Change) {

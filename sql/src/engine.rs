@@ -13,11 +13,13 @@ use datafusion::prelude::SessionConfig;
 use tarn_catalog::Catalog;
 use tarn_catalog::storage::CacheFigures;
 
+use crate::advisory::AdvisoryLocks;
 use crate::error::{Error, Result};
 use crate::functions;
 use crate::notify::Switchboard;
 use crate::optimize::{self, RightKeysOfRelations};
 use crate::plan::{CheckedArithmetic, StatementPlanner, ThreeValuedMembership, WholeNotIn};
+use crate::probes::Probes;
 use crate::resolve::DATABASE;
 use crate::session::Session;
 use crate::sqlstate::SqlState;
@@ -53,6 +55,8 @@ pub struct Engine {
     columns: Arc<ColumnCache>,
     base: SessionState,
     switchboard: Arc<Switchboard>,
+    advisory_locks: Arc<AdvisoryLocks>,
+    probes: Arc<Probes>,
     memory_limit_bytes: usize,
     version: String,
     started_at_ms: i64,
@@ -106,6 +110,8 @@ impl Engine {
             columns,
             base,
             switchboard: Arc::default(),
+            advisory_locks: Arc::default(),
+            probes: Arc::default(),
             memory_limit_bytes: options.memory_limit_bytes,
             version: options.version,
             started_at_ms,
@@ -128,6 +134,16 @@ impl Engine {
 
     pub(crate) fn switchboard(&self) -> &Arc<Switchboard> {
         &self.switchboard
+    }
+
+    /// The locks of applications.
+    pub(crate) fn advisory_locks(&self) -> &Arc<AdvisoryLocks> {
+        &self.advisory_locks
+    }
+
+    /// What clients have asked in vain.
+    pub(crate) fn probes(&self) -> &Arc<Probes> {
+        &self.probes
     }
 
     /// The cache of decoded footers, manifests and deletes.

@@ -2,11 +2,13 @@
 //!
 //! A statement is parsed, resolved, authorized, planned and executed; `session.rs` takes it through these steps.
 
+mod advisory;
 mod engine;
 mod notify;
 mod outcome;
 mod portal;
 mod prepared;
+mod probes;
 mod session;
 mod settings;
 mod temporary;

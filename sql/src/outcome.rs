@@ -7,6 +7,7 @@ use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
 use futures::{Stream, StreamExt};
 
+use crate::advisory::EndOfStatement;
 use crate::copy::{CopyIn, CopyOptions};
 use crate::error::Result;
 use crate::sqlstate::SqlState;
@@ -29,6 +30,25 @@ pub enum Outcome {
 impl Outcome {
     pub(crate) fn done(tag: impl Into<String>) -> Outcome {
         Outcome::Done { tag: tag.into() }
+    }
+
+    /// The same; what `ends` stands for lasts until the rows have been read or are not wanted any more.
+    pub(crate) fn until_read(self, ends: Option<EndOfStatement>) -> Outcome {
+        let Some(ends) = ends else { return self };
+        let hold = |rows: Rows| {
+            let hold = move |batch| {
+                let _lasts = &ends;
+                batch
+            };
+            rows.map(hold).boxed()
+        };
+        match self {
+            Outcome::Rows { schema, rows, tag } => Outcome::Rows { schema, rows: hold(rows), tag },
+            Outcome::CopyOut { schema, rows, options } => {
+                Outcome::CopyOut { schema, rows: hold(rows), options }
+            }
+            done => done,
+        }
     }
 
     /// Rows that are all there already.

@@ -10,6 +10,7 @@ use tarn_catalog::access::Principal;
 use tarn_catalog::{Reader, RelationId, RoleId, Turn};
 use tokio_util::sync::CancellationToken;
 
+use crate::advisory::{EndOfStatement, LockOwner, SessionLocks};
 use crate::again::{Attempts, Next};
 use crate::authorize::authorize;
 use crate::constant::{Constants, is_constant};
@@ -22,6 +23,7 @@ use crate::parse::{Parsed, parse};
 use crate::plan::{self, Context};
 use crate::portal::Cursors;
 use crate::prepared::{Prepared, Statements};
+use crate::probes::{Probe, is_unhandled};
 use crate::resolve::{DATABASE, Scope, resolve, tables_read};
 use crate::settings::Settings;
 use crate::sqlstate::SqlState;
@@ -83,6 +85,7 @@ pub struct Session {
     pub(crate) statements: Statements,
     constants: Constants,
     pub(crate) listener: Listener,
+    pub(crate) locks: SessionLocks,
 }
 
 impl Session {
@@ -102,6 +105,7 @@ impl Session {
         let backend_pid = login.backend_pid;
         let (cursors, statements) = (Cursors::default(), Statements::default());
         let listener = Listener::new(Arc::clone(engine.switchboard()), backend_pid);
+        let locks = SessionLocks(LockOwner::new(Arc::clone(engine.advisory_locks()), backend_pid));
         Ok(Session {
             engine,
             user,
@@ -116,6 +120,7 @@ impl Session {
             statements,
             constants: Constants::default(),
             listener,
+            locks,
         })
     }
 
@@ -147,7 +152,10 @@ impl Session {
             let authorized = authorize(resolved, &context.scope)?;
             plan::describe(authorized, &context, types).await
         };
-        let described = described.await.map_err(|error: Error| error.locate(&parsed.source))?;
+        let described = described.await.map_err(|error: Error| {
+            self.remember_probe(&error, &parsed.text);
+            error.locate(&parsed.source)
+        })?;
         Ok(Prepared { parsed, parameters: described.parameters, columns: described.columns })
     }
 
@@ -238,11 +246,15 @@ impl Session {
         let deadline = timeout.map(|timeout| tokio::time::Instant::now() + timeout);
         let source = Arc::clone(&parsed.source);
         parsed.notes.iter().for_each(|note| self.notices.push(Notice::plain(note.clone())));
+        let asked = parsed.text.clone();
+        // Outside a transaction the statement is one, and ends when its rows have been read.
+        let ends = self.open.is_none().then(|| EndOfStatement(self.locks.0.clone()));
         let outcome = self.steps(parsed, parameters, Stop { token, deadline }).await;
         match outcome {
-            Ok(done) => Ok(done),
+            Ok(done) => Ok(done.until_read(ends)),
             Err(error) => {
                 self.fail().await;
+                self.remember_probe(&error, &asked);
                 Err(error.locate(&source))
             }
         }
@@ -352,7 +364,9 @@ impl Session {
         let temporary = self.temporary.then(|| self.temporary_schema());
         let scope = Scope { reader, principal, search_path: self.settings.search_path(), temporary };
         let outbox = self.listener.outbox.clone();
-        Context::new(Arc::clone(&self.engine), scope, &self.settings, self.backend_pid, outbox)
+        let mut locks = self.locks.0.clone();
+        locks.timeout = self.settings.lock_timeout();
+        Context::new(Arc::clone(&self.engine), scope, &self.settings, self.backend_pid, outbox, locks)
     }
 
     /// The name of the schema of its temporary tables.
@@ -378,6 +392,18 @@ impl Session {
             return Err(Error::new(SqlState::IN_FAILED_SQL_TRANSACTION, message));
         }
         Ok(())
+    }
+
+    /// Keeps a question that the catalogs have no answer to.
+    fn remember_probe(&self, error: &Error, query: &str) {
+        if !is_unhandled(error, query) {
+            return;
+        }
+        let role = self.settings.get("session_authorization").unwrap_or_default();
+        let application_name = self.settings.get("application_name").unwrap_or_default();
+        let (at_ms, query) = (self.engine.catalog().env().now_ms(), query.to_owned());
+        let (sqlstate, message) = (error.sqlstate.code(), error.message.clone());
+        self.engine.probes().record(Probe { at_ms, role, application_name, sqlstate, message, query });
     }
 
     pub(crate) fn settings(&self) -> &Settings {

@@ -126,7 +126,12 @@ static SETTINGS: &[Setting] = &[
         "32",
         "The most columns of a key, for drivers; there are no indexes.",
     ),
-    setting("lock_timeout", Kind::Milliseconds, "0", "Kept for drivers; nothing waits for locks."),
+    setting(
+        "lock_timeout",
+        Kind::Milliseconds,
+        "0",
+        "Ends waiting for an advisory lock; 0 never. Nothing waits for tables or rows.",
+    ),
     setting("max_identifier_length", Kind::Fixed, "255", "The longest name, in bytes."),
     setting("row_security", Kind::Boolean, "on", "Kept for drivers."),
     setting(
@@ -312,6 +317,11 @@ impl Settings {
     /// None for no limit.
     pub fn statement_timeout(&self) -> Option<std::time::Duration> {
         self.timeout("statement_timeout")
+    }
+
+    /// None for no limit.
+    pub fn lock_timeout(&self) -> Option<std::time::Duration> {
+        self.timeout("lock_timeout")
     }
 
     /// None for no limit.

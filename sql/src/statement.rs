@@ -4,6 +4,7 @@
 
 mod alter;
 mod change;
+mod constraint;
 mod copy;
 mod portal;
 
@@ -13,6 +14,7 @@ use datafusion::sql::sqlparser::ast;
 use iceberg::spec::{PrimitiveType, Transform};
 
 use crate::notify::Intended;
+use crate::types::Characters;
 
 pub use alter::{
     AddColumn, AlterTable, CreateReference, Existing, PartitionField, Path, Place, ReferenceAction,
@@ -22,6 +24,7 @@ pub use change::{
     Assignment, ChangeTarget, Conflict, ConflictAction, Delete, Merge, MergeAction, MergeClause, MergeWhen,
     NewValue, Update,
 };
+pub use constraint::{Constraint, ConstraintRule, ForeignKey};
 pub use copy::{CopyFrom, CopySource, CopyTo};
 pub use portal::{Declare, Direction, Execute, Fetch, Prepare};
 
@@ -145,6 +148,8 @@ pub struct CreateTable {
     pub if_not_exists: bool,
     /// With a query: either empty or new names for its columns, without types.
     pub columns: Vec<ColumnDefinition>,
+    /// Those of columns and those of the table.
+    pub constraints: Vec<Constraint>,
     pub partitioning: Vec<PartitionTerm>,
     /// The order of rows in each file; empty for none.
     pub order: Vec<SortTerm>,
@@ -177,6 +182,8 @@ pub struct ColumnDefinition {
 #[derive(Debug, Clone, PartialEq)]
 pub enum TypeName {
     Primitive(PrimitiveType),
+    /// Only of whole columns.
+    Characters(Characters),
     Struct(Vec<ColumnDefinition>),
     List(Box<TypeName>),
     Map(Box<TypeName>, Box<TypeName>),

@@ -14,6 +14,7 @@ use std::sync::Arc;
 use tarn_catalog::{Block, Reader, Savepoint};
 use tokio::sync::Mutex;
 
+use crate::advisory::EndOfStatement;
 use crate::error::{Error, Result};
 use crate::execute;
 use crate::outcome::Notice;
@@ -200,6 +201,7 @@ impl Session {
     pub(crate) async fn commit(&mut self) -> Result<&'static str> {
         self.warn_without_transaction();
         let Some(open) = self.open.take() else { return Ok("COMMIT") };
+        let _ends = EndOfStatement(self.locks.0.clone());
         if open.failed {
             self.undo(open).await;
             return Ok("ROLLBACK");
@@ -238,6 +240,7 @@ impl Session {
     }
 
     async fn undo(&mut self, open: Open) {
+        let _ends = EndOfStatement(self.locks.0.clone());
         self.settings_mut().restore(open.settings);
         self.cursors.forget_from(open.first_cursor);
         self.listener.outbox.take_back(open.said);

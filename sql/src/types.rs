@@ -8,6 +8,7 @@
 //! Utf8                  {"tarn:type": "json"}                     json     text that is valid JSON
 //! Int64                 {"tarn:type": "oid"}                      oid      4 bytes in binary format, not 8
 //! Utf8                  {"tarn:type": "name" | "char"}            name, "char" of pg_catalog
+//! Utf8                  {"tarn:type": "varchar(10)" | "bpchar(3)"} varchar, char: with a length or without
 //! List                  {"tarn:type": "int2vector" | "oidvector"} arrays of pg_catalog with a text form of their own
 //! FixedSizeBinary(16)   {"ARROW:extension:name": "arrow.uuid"}    uuid
 //! ```
@@ -31,6 +32,10 @@ pub const CHAR_MARK: &str = "char";
 /// A list of small numbers or OIDs in `pg_catalog`, PostgreSQL's older kind of array.
 pub const INT2_VECTOR_MARK: &str = "int2vector";
 pub const OID_VECTOR_MARK: &str = "oidvector";
+
+/// The marks of text with a length, which may stand in parentheses behind them.
+const VARCHAR_MARK: &str = "varchar";
+const BPCHAR_MARK: &str = "bpchar";
 
 const EXTENSION_KEY: &str = "ARROW:extension:name";
 const UUID_EXTENSION: &str = "arrow.uuid";
@@ -188,8 +193,72 @@ pub fn pg_type(field: &Field) -> PgType {
         | DataType::Decimal256(precision, scale) => {
             PgType { oid: oid::NUMERIC, modifier: numeric_modifier(*precision, *scale), len: -1 }
         }
-        data_type => PgType::plain(marked_oid(field).unwrap_or_else(|| plain_oid(data_type))),
+        data_type => match characters(field) {
+            Some(characters) => pg_characters(characters),
+            None => PgType::plain(marked_oid(field).unwrap_or_else(|| plain_oid(data_type))),
+        },
     }
+}
+
+/// Text with a length: `varchar(n)`, `char(n)`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Characters {
+    /// `char`, whose values are shown padded with spaces and kept without.
+    pub fixed: bool,
+    pub length: Option<u32>,
+}
+
+impl Characters {
+    /// What a mark or a table's property says.
+    pub fn read(mark: &str) -> Option<Characters> {
+        let (word, rest) = mark.split_once('(').map_or((mark, None), |(word, rest)| (word, Some(rest)));
+        let fixed = match word {
+            VARCHAR_MARK => false,
+            BPCHAR_MARK => true,
+            _ => return None,
+        };
+        let length = match rest {
+            Some(rest) => Some(rest.strip_suffix(')')?.parse().ok()?),
+            None => None,
+        };
+        Some(Characters { fixed, length })
+    }
+
+    /// Whether a text may have to be changed or refused.
+    pub fn changes_values(self) -> bool {
+        self.fixed || self.length.is_some()
+    }
+
+    /// `character varying(10)`.
+    pub fn sql_name(self) -> String {
+        let shown = pg_characters(self);
+        format_type(shown.oid, shown.modifier)
+    }
+}
+
+impl std::fmt::Display for Characters {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(if self.fixed { BPCHAR_MARK } else { VARCHAR_MARK })?;
+        self.length.map_or(Ok(()), |length| write!(f, "({length})"))
+    }
+}
+
+/// What a text column's mark says of its length.
+pub fn characters(field: &Field) -> Option<Characters> {
+    let is_text = matches!(field.data_type(), DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View);
+    field.metadata().get(TYPE_KEY).filter(|_| is_text).and_then(|mark| Characters::read(mark))
+}
+
+fn pg_characters(characters: Characters) -> PgType {
+    let type_oid = if characters.fixed { oid::BPCHAR } else { oid::VARCHAR };
+    // PostgreSQL counts the four bytes of a header.
+    let modifier = characters.length.and_then(|length| i32::try_from(length).ok()?.checked_add(4));
+    PgType { modifier: modifier.unwrap_or(-1), ..PgType::plain(type_oid) }
+}
+
+/// The length of the text that a type modifier says.
+pub fn characters_length(type_oid: u32, modifier: i32) -> Option<i32> {
+    (matches!(type_oid, oid::VARCHAR | oid::BPCHAR) && modifier > 4).then_some(modifier - 4)
 }
 
 fn vector_oid(field: &Field) -> Option<u32> {

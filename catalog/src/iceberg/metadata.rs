@@ -9,6 +9,7 @@ use iceberg::spec::{
 };
 use uuid::Uuid;
 
+use super::declared::{DECLARED_PROPERTIES, Declared};
 use super::unreadable::reason;
 use crate::error::{Error, ErrorKind, Result};
 use crate::object::TablePointer;
@@ -49,7 +50,9 @@ pub fn new_table(table: NewTable, uuid: Uuid, now_ms: i64) -> Result<TableMetada
 pub fn replace_table(base: &TableMetadata, table: NewTable) -> Result<TableMetadata> {
     let format_version = table.format_version.max(base.format_version());
     check_types(&table.schema, format_version)?;
+    let own = table.schema.clone();
     let (schema, partition, fields) = with_ids_of(base, table.schema, &table.partition, table.order)?;
+    let properties = declared_anew(properties(table.properties, false), &own, &schema);
     let built = base
         .clone()
         .into_builder(None)
@@ -58,7 +61,8 @@ pub fn replace_table(base: &TableMetadata, table: NewTable) -> Result<TableMetad
         .and_then(|builder| builder.add_default_partition_spec(partition))
         .and_then(|builder| builder.add_sort_order(order(fields)))
         .and_then(|builder| builder.set_default_sort_order(-1))
-        .and_then(|builder| builder.set_properties(properties(table.properties, false)))
+        .and_then(|builder| builder.remove_properties(&DECLARED_PROPERTIES.map(str::to_owned)))
+        .and_then(|builder| builder.set_properties(properties))
         .and_then(|builder| builder.build())
         .map_err(refused)?;
     // The log of metadata files says when each was current, so the time of the one that is replaced must survive.
@@ -95,6 +99,7 @@ pub fn pointer_to(metadata: &TableMetadata, metadata_location: String) -> TableP
         // An estimate: version 2 may name a deleted row twice, and equality deletes name none.
         row_count: figure("total-records").saturating_sub(figure("total-position-deletes")),
         bytes: figure("total-files-size"),
+        constrained: !Declared::of(metadata).constraints.is_empty(),
         unsupported: None,
     }
 }
@@ -106,6 +111,19 @@ fn properties(mut properties: HashMap<String, String>, with_defaults: bool) -> H
         // What we write anyway, said aloud for other engines' writers.
         properties.entry("write.parquet.compression-codec".to_string()).or_insert_with(|| "zstd".to_string());
     }
+    properties
+}
+
+/// What the columns of a replacing schema declare, under the ids that they have got.
+fn declared_anew(
+    mut properties: HashMap<String, String>,
+    own: &Schema,
+    replaced: &Schema,
+) -> HashMap<String, String> {
+    let id = |id: i32| own.name_by_field_id(id).and_then(|name| replaced.field_id_by_name(name));
+    let declared = Declared::read(&properties).with_ids(&id);
+    DECLARED_PROPERTIES.iter().for_each(|name| drop(properties.remove(*name)));
+    properties.extend(declared.properties());
     properties
 }
 
@@ -155,6 +173,9 @@ fn with_ids_of(
     let mut ids = Ids { base: base.current_schema(), next: base.last_column_id() };
     let fields = ids.fields(schema.as_struct().fields(), "");
     let replaced = Schema::builder().with_fields(fields).build().map_err(refused)?;
+    let names = schema.identifier_field_ids().filter_map(|id| schema.name_by_field_id(id));
+    let identifiers: Vec<i32> = names.filter_map(|name| replaced.field_id_by_name(name)).collect();
+    let replaced = replaced.into_builder().with_identifier_field_ids(identifiers).build().map_err(refused)?;
     let mut spec = UnboundPartitionSpec::builder();
     for field in partition.fields() {
         let source =

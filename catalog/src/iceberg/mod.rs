@@ -5,6 +5,7 @@
 //! write.rs      what a statement hands over: files that exist already, and what they mean
 //! metadata.rs   the metadata.json of a new or replaced table
 //! unreadable.rs a metadata.json that cannot be read in full
+//! declared.rs   lengths of types and constraints, which Iceberg has no place for
 //! partitioning.rs what files of all partitionings are partitioned by
 //! state.rs      which snapshot and columns a reader sees: current, of a branch or tag, as of a time
 //! basis.rs      what a write is built on, and where others may have come before it
@@ -26,6 +27,7 @@ mod basis;
 mod changes;
 mod check;
 mod data_file;
+mod declared;
 mod deletes;
 mod difference;
 mod location;
@@ -45,6 +47,7 @@ mod write;
 
 pub use basis::{Basis, Others, PROVISIONAL_ROW_ID};
 pub use data_file::{FileFacts, describe_file};
+pub use declared::{CONSTRAINTS_MAX, Constraint, ConstraintKind, DECLARED_PROPERTIES, Declared, identifying};
 pub use deletes::{
     DeleteIndex, FileDeletes, PositionDeletes, SnapshotFiles, SnapshotManifests, deleted_positions,
     snapshot_files, snapshot_manifests,

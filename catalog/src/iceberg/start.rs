@@ -1,10 +1,12 @@
 //! Which version of a table a write builds on, and whether the files that the statement made still fit it. Pure, but for
 //! the look at where the files lie.
 
+use iceberg::TableUpdate;
 use iceberg::spec::{
     DataContentType, MAIN_BRANCH, NestedFieldRef, Schema, SnapshotRef, SnapshotRetention, TableMetadata, Type,
 };
 
+use super::declared::DECLARED_PROPERTIES;
 use super::location::metadata_version;
 use super::state::{no_reference, references};
 use super::write::{Operation, TableWrite, Target};
@@ -88,6 +90,15 @@ pub fn branch_head<'a>(
 /// Files of an older schema fit as long as it had every required column, and as their columns are still there; what was
 /// added or renamed since does not matter, for columns go by id. Files keep the partition spec that they were made for.
 fn check_fit(write: &TableWrite, base: &TableMetadata, head: &TableMetadata) -> Result<()> {
+    let declares_otherwise = || {
+        DECLARED_PROPERTIES.iter().any(|name| base.properties().get(*name) != head.properties().get(*name))
+    };
+    if let Operation::Update { updates, .. } = &write.operation
+        && updates.iter().any(is_declaration)
+        && declares_otherwise()
+    {
+        return Err(conflict(write, "was given other constraints"));
+    }
     // Rows that are merely moved fit any schema that the rows fit.
     if write.added.is_empty() || matches!(write.operation, Operation::Rewrite(_)) {
         return Ok(());
@@ -103,6 +114,10 @@ fn check_fit(write: &TableWrite, base: &TableMetadata, head: &TableMetadata) -> 
             return Err(conflict(write, "was given other columns").with_detail(detail));
         }
     }
+    // Rows were checked against what was declared when they were written.
+    if declares_otherwise() {
+        return Err(conflict(write, "was given other constraints"));
+    }
     let spec = base.default_partition_spec_id();
     let is_gone = head.partition_spec_by_id(spec).is_none();
     let by_partition = matches!(write.operation, Operation::OverwritePartitions);
@@ -110,6 +125,16 @@ fn check_fit(write: &TableWrite, base: &TableMetadata, head: &TableMetadata) -> 
         return Err(conflict(write, "was given another partitioning"));
     }
     Ok(())
+}
+
+/// Whether an update changes what the table declares beyond its schema.
+fn is_declaration(update: &TableUpdate) -> bool {
+    let is_one = |name: &String| DECLARED_PROPERTIES.contains(&name.as_str());
+    match update {
+        TableUpdate::SetProperties { updates } => updates.keys().any(is_one),
+        TableUpdate::RemoveProperties { removals } => removals.iter().any(is_one),
+        _ => false,
+    }
 }
 
 /// A field that must have a value and need not have had one under the old schema.

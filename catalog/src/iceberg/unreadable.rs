@@ -105,6 +105,7 @@ pub fn pointer_to_unreadable(json: &[u8], metadata_location: String) -> Result<T
         snapshot_id,
         row_count: 0,
         bytes: 0,
+        constrained: false,
         unsupported: Some(reason(json)),
     })
 }

@@ -74,7 +74,10 @@ pub(crate) async fn execute(plan: Plan, context: &mut Context, session: &mut Ses
             };
             copy::copy_to(copied, options)
         }
-        PlanKind::CreateTable(plan) => write::create_table(*plan, context).await,
+        PlanKind::CreateTable(plan) => {
+            plan.notices.iter().for_each(|text| session.notify(Notice::plain(text)));
+            write::create_table(*plan, context).await
+        }
         PlanKind::CreateView(plan) => define::create_view(*plan, context).await,
         PlanKind::AlterTable(plan) => {
             plan.notices.iter().for_each(|text| session.notify(Notice::plain(text)));

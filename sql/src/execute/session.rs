@@ -158,6 +158,7 @@ pub(super) fn discard(discard: &Discard, session: &mut Session) -> Outcome {
             session.settings_mut().reset_all();
             session.cursors.close_all();
             session.listener.unlisten_all();
+            session.locks.0.unlock_all();
             session.statements.clear();
             Outcome::done("DISCARD ALL")
         }

@@ -87,7 +87,7 @@ fn regclass_oid(context: &SystemContext, arguments: &[Value]) -> Result<Value> {
 fn regclass_name(context: &SystemContext, arguments: &[Value]) -> Result<Value> {
     let Value::Int(oid) = regclass_oid(context, arguments)? else { return Ok(Value::Null) };
     let Some((schema, name)) = context.relation_name(oid)? else { return Ok(number_or_dash(oid)) };
-    if context.relation_oid(None, &name)? == Some(oid) {
+    if context.is_reached_by_name(oid, &name)? {
         return Ok(quote(&name).into());
     }
     Ok(format!("{}.{}", quote(&schema), quote(&name)).into())

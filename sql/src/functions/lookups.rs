@@ -14,6 +14,13 @@ pub const DEFINITIONS: &[Definition] = &[
     Definition::asks("pg_get_userbyid", &[&[Int]], Text, pg_get_userbyid),
     Definition::asks("pg_table_is_visible", &[&[Int]], Bool, pg_table_is_visible),
     Definition::asks("pg_get_viewdef", &[&[OidOrName], &[OidOrName, Bool]], Text, pg_get_viewdef),
+    Definition::asks("pg_get_constraintdef", &[&[Int], &[Int, Bool]], Text, |context, arguments| {
+        Ok(context.constraint_definition(int(&arguments[0]))?.into())
+    }),
+    Definition::asks("pg_get_indexdef", &[&[Int], &[Int, Int, Bool]], Text, |context, arguments| {
+        let column = arguments.get(1).map_or(0, int);
+        Ok(context.index_definition(int(&arguments[0]), column)?.into())
+    }),
     Definition::asks("obj_description", &[&[Int], &[Int, Text]], Text, obj_description),
     Definition::asks("shobj_description", &[&[Int, Text]], Text, shobj_description),
 ];
@@ -38,7 +45,7 @@ pub fn role_name(context: &SystemContext, oid: i64) -> Result<Option<String>> {
 fn pg_table_is_visible(context: &SystemContext, arguments: &[Value]) -> Result<Value> {
     let oid = int(&arguments[0]);
     let Some((_, name)) = context.relation_name(oid)? else { return Ok(Value::Null) };
-    Ok((context.relation_oid(None, &name)? == Some(oid)).into())
+    Ok(context.is_reached_by_name(oid, &name)?.into())
 }
 
 /// The view's text as it was written.

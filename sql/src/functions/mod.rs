@@ -4,6 +4,7 @@
 //! `register` is called once per process for what depends on nothing; `register_for_statement` once per statement for
 //! what depends on who asks, on the session or on the catalog's version.
 
+mod advisory;
 mod average;
 mod bytea;
 mod casts;
@@ -80,10 +81,12 @@ pub fn register_for_statement(
         sizes::DEFINITIONS,
         casts::DEFINITIONS,
         signatures::DEFINITIONS,
+        advisory::DEFINITIONS,
     ];
     for definition in groups.into_iter().flatten() {
         register_one(registry, definition, Some(context.clone()))?;
     }
+    advisory::register(registry, context)?;
     registry.register_udf(Arc::new(column_comment::column_comment(context.clone())))?;
     Ok(())
 }

@@ -1,5 +1,5 @@
 //! Functions of text and numbers that PostgreSQL has and the engine lacks, and the many that answer the same for
-//! everybody because Tarn has no object of their kind (indexes, constraints, triggers).
+//! everybody because Tarn has no object of their kind (rules, triggers).
 
 use tarn_catalog::name::quote;
 
@@ -29,16 +29,12 @@ pub const DEFINITIONS: &[Definition] = &[
     Definition::pure("no_oids", &[&[]], OidList, nothing),
     Definition::pure("like_escape", &[&[Text, Text]], Text, like_escape),
     Definition::pure("pg_client_encoding", &[&[]], Text, |_| Ok("UTF8".into())),
-    // There are no advisory locks to give up.
-    Definition::pure("pg_advisory_unlock_all", &[&[]], Text, nothing),
     Definition::pure("array_lower", &[&[List, Int]], Int, array_lower),
     Definition::pure("array_upper", &[&[List, Int]], Int, array_upper),
     // Expressions are stored as their own text, so decompiling one gives it back.
     Definition::pure("pg_get_expr", &[&[Text, Int], &[Text, Int, Bool]], Text, first),
     // Kinds of objects that do not exist have no definition.
-    Definition::pure("pg_get_indexdef", &[&[Int], &[Int, Int, Bool]], Text, nothing),
     Definition::pure("pg_index_column_has_property", &[&[Int, Int, Text]], Bool, nothing),
-    Definition::pure("pg_get_constraintdef", &[&[Int], &[Int, Bool]], Text, nothing),
     Definition::pure("pg_get_ruledef", &[&[Int], &[Int, Bool]], Text, nothing),
     Definition::pure("pg_get_triggerdef", &[&[Int], &[Int, Bool]], Text, nothing),
     Definition::pure("pg_get_functiondef", &[&[Int]], Text, nothing),

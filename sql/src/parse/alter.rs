@@ -5,7 +5,7 @@ use datafusion::sql::sqlparser::tokenizer::Token;
 use iceberg::spec::{NullOrder, SortDirection};
 
 use super::define::{column_clauses, partition_term, property};
-use super::{Cursor, NESTING_MAX, reference, types};
+use super::{Cursor, NESTING_MAX, constraint, reference, types};
 use crate::error::{Error, Result};
 use crate::sqlstate::SqlState;
 use crate::statement::{
@@ -76,12 +76,12 @@ fn add(cursor: &mut Cursor) -> Result<Vec<TableAction>> {
         let (term, name) = named_term(cursor)?;
         return Ok(vec![TableAction::AddPartitionField { term, name }]);
     }
-    if cursor.peek_is("CONSTRAINT") || cursor.peek_is("PRIMARY") {
-        return primary_key(cursor).map(|action| vec![action]);
+    if constraint::at_table_constraint(cursor) {
+        return Ok(vec![TableAction::AddConstraint(constraint::table_constraint(cursor)?)]);
     }
     let position = cursor.position();
-    if matches!(cursor.peek_word().as_str(), "UNIQUE" | "CHECK" | "FOREIGN" | "EXCLUDE") {
-        return Err(Error::unsupported(format!("ADD {}", cursor.peek_word())).with_position(position));
+    if cursor.peek_is("EXCLUDE") {
+        return Err(Error::unsupported("ADD EXCLUDE").with_position(position));
     }
     let _ = cursor.eat("COLUMN") || cursor.eat("COLUMNS");
     if cursor.eat("(") {
@@ -96,17 +96,17 @@ fn add_column(cursor: &mut Cursor) -> Result<TableAction> {
     let if_not_exists = cursor.eat("IF NOT EXISTS");
     let mut parent = path(cursor)?;
     let name = parent.pop().unwrap_or_default();
-    let data_type = types::type_name(cursor)?;
+    let data_type = types::column_type(cursor)?;
     let mut column = ColumnDefinition { name, data_type, not_null: false, comment: None, default: None };
-    let mut added_place = None;
+    let (mut added_place, mut constraints) = (None, Vec::new());
     loop {
-        column_clauses(cursor, &mut column)?;
+        column_clauses(cursor, &mut column, &mut constraints)?;
         match place(cursor)? {
             Some(found) => added_place = Some(found),
             None => break,
         }
     }
-    Ok(TableAction::AddColumn(AddColumn { parent, column, if_not_exists, place: added_place }))
+    Ok(TableAction::AddColumn(AddColumn { parent, column, constraints, if_not_exists, place: added_place }))
 }
 
 /// `FIRST`, `AFTER column`, `BEFORE column`.
@@ -122,28 +122,6 @@ fn place(cursor: &mut Cursor) -> Result<Option<Place>> {
     })
 }
 
-/// `[CONSTRAINT name] PRIMARY KEY (columns) NOT ENFORCED`: Iceberg's identifier fields.
-fn primary_key(cursor: &mut Cursor) -> Result<TableAction> {
-    if cursor.eat("CONSTRAINT") {
-        // Iceberg keeps no name for it.
-        cursor.folded()?;
-    }
-    let position = cursor.position();
-    if !cursor.eat("PRIMARY KEY") {
-        let message = format!("ADD CONSTRAINT … {}", cursor.peek_word());
-        return Err(Error::unsupported(message).with_position(position));
-    }
-    cursor.expect("(")?;
-    let paths = cursor.comma_separated(path)?;
-    cursor.expect(")")?;
-    if !cursor.eat("NOT ENFORCED") {
-        return Err(Error::unsupported("an enforced PRIMARY KEY")
-            .with_hint("Write PRIMARY KEY (…) NOT ENFORCED to say which columns identify a row.")
-            .with_position(position));
-    }
-    Ok(TableAction::SetIdentifierFields(paths))
-}
-
 fn drop_action(cursor: &mut Cursor) -> Result<Vec<TableAction>> {
     cursor.expect("DROP")?;
     if cursor.eat("PARTITION FIELD") {
@@ -155,9 +133,12 @@ fn drop_action(cursor: &mut Cursor) -> Result<Vec<TableAction>> {
     if cursor.eat("PRIMARY KEY") {
         return Ok(vec![TableAction::SetIdentifierFields(Vec::new())]);
     }
-    let position = cursor.position();
-    if cursor.peek_is("CONSTRAINT") {
-        return Err(Error::unsupported("DROP CONSTRAINT").with_position(position));
+    if cursor.eat("CONSTRAINT") {
+        let if_exists = cursor.eat("IF EXISTS");
+        let name = cursor.folded()?;
+        // What references a key is not taken along: nothing rests on it, for neither is enforced.
+        let _ = cursor.eat("RESTRICT") || cursor.eat("CASCADE");
+        return Ok(vec![TableAction::DropConstraint { name, if_exists }]);
     }
     let _ = cursor.eat("COLUMN") || cursor.eat("COLUMNS");
     let if_exists = cursor.eat("IF EXISTS");
@@ -175,7 +156,7 @@ fn drop_action(cursor: &mut Cursor) -> Result<Vec<TableAction>> {
 
 fn alter_column(cursor: &mut Cursor, path: Path) -> Result<TableAction> {
     if cursor.eat("SET DATA TYPE") || cursor.eat("TYPE") {
-        let data_type = types::type_name(cursor)?;
+        let data_type = types::column_type(cursor)?;
         if cursor.peek_is("USING") || cursor.peek_is("COLLATE") {
             let clause = format!("ALTER COLUMN … TYPE … {}", cursor.peek_word());
             return Err(Error::unsupported(clause)
@@ -307,7 +288,7 @@ pub(super) fn properties(cursor: &mut Cursor) -> Result<Vec<TableAction>> {
     loop {
         match list_property(cursor)? {
             Some(action) => actions.push(action),
-            None => plain.push(property(cursor)?),
+            None => plain.extend(own_property(cursor)?),
         }
         if !cursor.eat(",") {
             break;
@@ -317,6 +298,16 @@ pub(super) fn properties(cursor: &mut Cursor) -> Result<Vec<TableAction>> {
         actions.push(TableAction::SetProperties(plain));
     }
     Ok(actions)
+}
+
+/// An option; PostgreSQL's `fillfactor` leaves room for what never comes here.
+fn own_property(cursor: &mut Cursor) -> Result<Option<(String, String)>> {
+    let (name, value) = property(cursor)?;
+    if !name.eq_ignore_ascii_case("fillfactor") {
+        return Ok(Some((name, value)));
+    }
+    cursor.note("option fillfactor changes nothing: rows are not updated in place".to_owned());
+    Ok(None)
 }
 
 /// `partitioning = ARRAY['day(at)']`, `sorted_by = ARRAY['id DESC']`.

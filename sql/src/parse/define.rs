@@ -3,13 +3,13 @@
 use datafusion::sql::sqlparser::tokenizer::Token;
 use iceberg::spec::Transform;
 
-use super::{Cursor, alter, call, grant, query, reference, types, upkeep};
+use super::{Cursor, alter, call, constraint, grant, query, reference, types, upkeep};
 use crate::error::{Error, Result};
 use crate::sqlstate::SqlState;
 use crate::statement::{
-    AlterAction, AlterRelation, AlterSchema, ColumnDefinition, Comment, CommentTarget, CreateSchema,
-    CreateTable, CreateView, Drop, DropSchema, Name, PartitionTerm, PolicyOn, ReferenceKind, RelationWord,
-    Statement, TableAction, TableQuery,
+    AlterAction, AlterRelation, AlterSchema, ColumnDefinition, Comment, CommentTarget, Constraint,
+    CreateSchema, CreateTable, CreateView, Drop, DropSchema, Name, PartitionTerm, PolicyOn, ReferenceKind,
+    RelationWord, Statement, TableAction, TableQuery,
 };
 
 pub(super) fn create(cursor: &mut Cursor) -> Result<Statement> {
@@ -79,13 +79,15 @@ fn create_table(cursor: &mut Cursor, or_replace: bool, temporary: bool) -> Resul
         return Err(Error::new(SqlState::SYNTAX_ERROR, message).with_position(position));
     }
     let name = cursor.name()?;
-    let (columns, column_names) = if cursor.eat("(") { columns(cursor)? } else { (Vec::new(), Vec::new()) };
+    let Columns { columns, names, constraints } =
+        if cursor.eat("(") { columns(cursor)? } else { Columns::default() };
     let mut table = CreateTable {
         name,
         temporary,
         or_replace,
         if_not_exists,
         columns,
+        constraints,
         partitioning: Vec::new(),
         order: Vec::new(),
         properties: Vec::new(),
@@ -118,7 +120,7 @@ fn create_table(cursor: &mut Cursor, or_replace: bool, temporary: bool) -> Resul
             return Err(Error::new(SqlState::SYNTAX_ERROR, message)
                 .with_hint("Give the column names alone, or cast in the query."));
         }
-        table.query = Some(table_query(cursor, column_names)?);
+        table.query = Some(table_query(cursor, names)?);
     } else if table.columns.is_empty() {
         let message = "a table needs at least one column, or AS and a query";
         return Err(Error::new(SqlState::SYNTAX_ERROR, message).with_position(cursor.position()));
@@ -146,44 +148,63 @@ fn table_query(cursor: &mut Cursor, column_names: Vec<String>) -> Result<TableQu
     Ok(TableQuery { query, column_names, with_data: !without })
 }
 
-/// The list in parentheses: column definitions, or names alone when a query follows.
-fn columns(cursor: &mut Cursor) -> Result<(Vec<ColumnDefinition>, Vec<String>)> {
+/// The list in parentheses.
+#[derive(Default)]
+struct Columns {
+    columns: Vec<ColumnDefinition>,
+    /// Names alone, when a query follows.
+    names: Vec<String>,
+    constraints: Vec<Constraint>,
+}
+
+fn columns(cursor: &mut Cursor) -> Result<Columns> {
+    let mut read = Columns::default();
     if matches!(cursor.peek_nth(1).as_str(), "," | ")") {
-        let names = cursor.comma_separated(Cursor::folded)?;
+        read.names = cursor.comma_separated(Cursor::folded)?;
         cursor.expect(")")?;
         if !matches!(cursor.peek_word().as_str(), "AS" | "WITH" | "PARTITIONED" | "COMMENT" | "USING") {
             return Err(cursor.expected("a type for each column, or AS and a query"));
         }
-        return Ok((Vec::new(), names));
+        return Ok(read);
     }
-    let columns = cursor.comma_separated(column)?;
+    cursor.comma_separated(|cursor| column_or_constraint(cursor, &mut read))?;
     cursor.expect(")")?;
-    Ok((columns, Vec::new()))
+    Ok(read)
 }
 
-fn column(cursor: &mut Cursor) -> Result<ColumnDefinition> {
+fn column_or_constraint(cursor: &mut Cursor, read: &mut Columns) -> Result<()> {
+    if constraint::at_table_constraint(cursor) {
+        read.constraints.push(constraint::table_constraint(cursor)?);
+        return Ok(());
+    }
     let position = cursor.position();
-    let constraint = ["PRIMARY KEY", "FOREIGN KEY", "UNIQUE (", "CHECK (", "CONSTRAINT", "LIKE", "EXCLUDE"];
-    if let Some(word) =
-        constraint.iter().find(|words| words.split(' ').enumerate().all(|(at, w)| cursor.peek_nth(at) == w))
-    {
-        return Err(Error::unsupported(format!("table constraint {}", word.trim_end_matches(" (")))
-            .with_position(position));
+    if let Some(word) = ["LIKE", "EXCLUDE"].into_iter().find(|word| cursor.peek_is(word)) {
+        return Err(Error::unsupported(format!("table constraint {word}")).with_position(position));
     }
     let name = cursor.folded()?;
-    let data_type = types::type_name(cursor)?;
+    let data_type = types::column_type(cursor)?;
     let mut column = ColumnDefinition { name, data_type, not_null: false, comment: None, default: None };
-    column_clauses(cursor, &mut column)?;
+    column_clauses(cursor, &mut column, &mut read.constraints)?;
     let position = cursor.position();
     if matches!(cursor.peek_word().as_str(), "," | ")") {
-        return Ok(column);
+        read.columns.push(column);
+        return Ok(());
     }
     Err(Error::unsupported(format!("column clause {}", cursor.peek_word())).with_position(position))
 }
 
-/// `NOT NULL`, `DEFAULT …`, `COMMENT '…'`, as many as there are.
-pub(super) fn column_clauses(cursor: &mut Cursor, column: &mut ColumnDefinition) -> Result<()> {
+/// `NOT NULL`, `DEFAULT …`, `COMMENT '…'` and constraints, as many as there are.
+pub(super) fn column_clauses(
+    cursor: &mut Cursor,
+    column: &mut ColumnDefinition,
+    constraints: &mut Vec<Constraint>,
+) -> Result<()> {
     loop {
+        if cursor.peek_is("CONSTRAINT") && matches!(cursor.peek_nth(2).as_str(), "NOT" | "NULL") {
+            // A name for NOT NULL is kept nowhere, in PostgreSQL 15 neither.
+            cursor.next();
+            cursor.folded()?;
+        }
         if cursor.eat("NOT NULL") {
             column.not_null = true;
         } else if cursor.eat("NULL") {
@@ -194,6 +215,8 @@ pub(super) fn column_clauses(cursor: &mut Cursor, column: &mut ColumnDefinition)
             // Not a whole expression: NOT NULL may follow.
             let precedence = cursor.dialect_precedence();
             column.default = Some(cursor.with(|parser| parser.parse_subexpr(precedence))?);
+        } else if let Some(read) = constraint::column_constraint(cursor, &column.name)? {
+            constraints.push(read);
         } else {
             return Ok(());
         }

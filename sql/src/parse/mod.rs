@@ -7,6 +7,7 @@ mod alter;
 mod call;
 mod chain;
 mod change;
+mod constraint;
 mod copy;
 mod cursor;
 mod define;
@@ -104,6 +105,17 @@ pub(crate) fn parse_query(sql: &str) -> Result<Box<ast::Query>> {
         Some(Statement::Query(query)) => Ok(query),
         _ => Err(Error::new(SqlState::SYNTAX_ERROR, "a query was expected")),
     }
+}
+
+/// Reads a condition, as a CHECK is kept.
+///
+/// # Errors
+///
+/// 42601 if it is none.
+pub(crate) fn parse_condition(text: &str) -> Result<ast::Expr> {
+    let mut cursor = Cursor::new(text, NESTING_MAX)?;
+    let condition = cursor.with(|parser| parser.parse_expr())?;
+    if cursor.at_end() { Ok(condition) } else { Err(cursor.leftover()) }
 }
 
 /// Reads the name of a table, as procedures take it in a text.

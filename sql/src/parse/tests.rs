@@ -114,8 +114,18 @@ fn trap_t13_clauses_that_nobody_consumes_are_named() {
             "CREATE TABLE t (a int GENERATED ALWAYS AS IDENTITY)",
             "0A000 @23: column clause GENERATED is not supported",
         ),
-        ("CREATE TABLE t (a int PRIMARY KEY)", "0A000 @23: column clause PRIMARY is not supported"),
-        ("CREATE TABLE t (a int, UNIQUE (a))", "0A000 @24: table constraint UNIQUE is not supported"),
+        (
+            "CREATE TABLE t (a int PRIMARY KEY ENFORCED)",
+            "0A000 @35: an enforced PRIMARY KEY is not supported",
+        ),
+        (
+            "CREATE TABLE t (a int, EXCLUDE USING gist (a WITH =))",
+            "0A000 @24: table constraint EXCLUDE is not supported",
+        ),
+        (
+            "ALTER TABLE t ADD CONSTRAINT c EXCLUDE (a WITH =)",
+            "0A000 @32: table constraint EXCLUDE is not supported",
+        ),
         ("CREATE TABLE t (a int) TABLESPACE x", "0A000 @24: clause TABLESPACE here is not supported"),
         ("CREATE TEMP SCHEMA s", "0A000 @8: CREATE TEMPORARY SCHEMA is not supported"),
         (

@@ -8,13 +8,16 @@ use super::Cursor;
 use crate::error::{Error, Result};
 use crate::sqlstate::SqlState;
 use crate::statement::{ColumnDefinition, TypeName};
+use crate::types::Characters;
 
 /// The digits of a `numeric` without precision: Iceberg has no unbounded decimal.
 const NUMERIC_PRECISION: u32 = 38;
 const NUMERIC_SCALE: u32 = 9;
+/// The longest text that a type may say, characters.
+const CHARACTERS_MAX: u32 = 10_485_760;
 
-/// Reads a type name with its array suffixes.
-pub(super) fn type_name(cursor: &mut Cursor) -> Result<TypeName> {
+/// Reads the type of a column with its array suffixes.
+pub(super) fn column_type(cursor: &mut Cursor) -> Result<TypeName> {
     let mut brackets = Brackets::default();
     let read = brackets.type_name(cursor)?;
     if brackets.open_half { Err(cursor.expected("an opening <")) } else { Ok(read) }
@@ -33,29 +36,35 @@ impl Brackets {
             "ARRAY" | "LIST" => {
                 cursor.next();
                 let close = open(cursor)?;
-                let element = self.type_name(cursor)?;
+                let element = self.inner_type(cursor)?;
                 self.close(cursor, close)?;
                 TypeName::List(Box::new(element))
             }
             "MAP" => {
                 cursor.next();
                 let close = open(cursor)?;
-                let key = self.type_name(cursor)?;
+                let key = self.inner_type(cursor)?;
                 cursor.expect(",")?;
-                let value = self.type_name(cursor)?;
+                let value = self.inner_type(cursor)?;
                 self.close(cursor, close)?;
                 TypeName::Map(Box::new(key), Box::new(value))
             }
-            _ => TypeName::Primitive(primitive(cursor)?),
+            _ => scalar(cursor)?,
         };
         while !self.open_half && cursor.eat("[") {
             if !cursor.peek_is("]") {
                 cursor.unsigned()?;
             }
             cursor.expect("]")?;
-            read = TypeName::List(Box::new(read));
+            read = TypeName::List(Box::new(without_length(cursor, read)));
         }
         Ok(read)
+    }
+
+    /// The type of something inside a column.
+    fn inner_type(&mut self, cursor: &mut Cursor) -> Result<TypeName> {
+        let read = self.type_name(cursor)?;
+        Ok(without_length(cursor, read))
     }
 
     fn structure(&mut self, cursor: &mut Cursor) -> Result<TypeName> {
@@ -65,7 +74,7 @@ impl Brackets {
         loop {
             let name = cursor.folded()?;
             let _ = cursor.eat(":");
-            let data_type = self.type_name(cursor)?;
+            let data_type = self.inner_type(cursor)?;
             let not_null = !self.open_half && cursor.eat("NOT NULL");
             fields.push(ColumnDefinition { name, data_type, not_null, comment: None, default: None });
             if self.open_half || !cursor.eat(",") {
@@ -98,6 +107,43 @@ fn open(cursor: &mut Cursor) -> Result<&'static str> {
     }
 }
 
+/// Lengths are kept for columns, not for what is inside of them.
+fn without_length(cursor: &mut Cursor, read: TypeName) -> TypeName {
+    let TypeName::Characters(characters) = read else { return read };
+    if characters.length.is_some() {
+        cursor.note(format!("type {characters} inside a column is kept as text: its length is not checked"));
+    }
+    TypeName::Primitive(PrimitiveType::String)
+}
+
+fn scalar(cursor: &mut Cursor) -> Result<TypeName> {
+    let varying = ["VARCHAR", "CHARACTER VARYING", "CHAR VARYING", "NCHAR VARYING"];
+    let fixed = ["CHAR", "CHARACTER", "BPCHAR", "NCHAR"];
+    let position = cursor.position();
+    if varying.into_iter().any(|words| cursor.eat(words)) {
+        let length = length(cursor, "varchar", position)?;
+        return Ok(TypeName::Characters(Characters { fixed: false, length }));
+    }
+    let blank_padded = cursor.peek_is("BPCHAR");
+    if fixed.into_iter().any(|words| cursor.eat(words)) {
+        let length = length(cursor, "char", position)?.or((!blank_padded).then_some(1));
+        return Ok(TypeName::Characters(Characters { fixed: true, length }));
+    }
+    primitive(cursor).map(TypeName::Primitive)
+}
+
+/// The length of a text, within PostgreSQL's limits.
+fn length(cursor: &mut Cursor, word: &str, position: u32) -> Result<Option<u32>> {
+    let Some(given) = size(cursor)? else { return Ok(None) };
+    let problem = match u32::try_from(given) {
+        Ok(0) => "must be at least 1".to_owned(),
+        Ok(length) if length <= CHARACTERS_MAX => return Ok(Some(length)),
+        _ => format!("cannot exceed {CHARACTERS_MAX}"),
+    };
+    let message = format!("length for type {word} {problem}");
+    Err(Error::new(SqlState::INVALID_PARAMETER_VALUE, message).with_position(position))
+}
+
 fn primitive(cursor: &mut Cursor) -> Result<PrimitiveType> {
     let position = cursor.position();
     let word = cursor.word()?;
@@ -124,11 +170,6 @@ fn primitive(cursor: &mut Cursor) -> Result<PrimitiveType> {
             PrimitiveType::Timestamptz
         }
         "TEXT" | "STRING" => PrimitiveType::String,
-        "VARCHAR" | "CHAR" | "BPCHAR" => character(cursor, &word)?,
-        "CHARACTER" => {
-            let varying = cursor.eat("VARYING");
-            character(cursor, if varying { "VARCHAR" } else { "CHAR" })?
-        }
         "UUID" => PrimitiveType::Uuid,
         "BYTEA" | "VARBINARY" | "BLOB" => PrimitiveType::Binary,
         "BINARY" | "FIXED" => match size(cursor)? {
@@ -189,16 +230,6 @@ fn timestamp(cursor: &mut Cursor) -> Result<PrimitiveType> {
     }
     let _ = cursor.eat("WITHOUT TIME ZONE");
     Ok(PrimitiveType::Timestamp)
-}
-
-/// Iceberg's strings have no length, and no engine that writes them would keep to one: it is read, and the user is told.
-fn character(cursor: &mut Cursor, word: &str) -> Result<PrimitiveType> {
-    let length = size(cursor)?.or((word == "CHAR").then_some(1));
-    if let Some(length) = length {
-        let word = word.to_lowercase();
-        cursor.note(format!("type {word}({length}) is kept as text: its length is not checked"));
-    }
-    Ok(PrimitiveType::String)
 }
 
 fn decimal(cursor: &mut Cursor, position: u32) -> Result<PrimitiveType> {

@@ -66,7 +66,9 @@ fn conflict(cursor: &mut Cursor) -> Result<Conflict> {
     let position = cursor.position();
     if cursor.eat("ON CONSTRAINT") {
         return Err(Error::unsupported("ON CONFLICT ON CONSTRAINT")
-            .with_hint("There are no unique constraints: name the key columns, as in ON CONFLICT (id).")
+            .with_hint(
+                "Constraints are declared and not enforced: name the key columns, as in ON CONFLICT (id).",
+            )
             .with_position(position));
     }
     let mut key = Vec::new();

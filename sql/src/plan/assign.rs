@@ -9,6 +9,7 @@ use datafusion::execution::SessionState;
 use datafusion::logical_expr::expr::ScalarFunction;
 use datafusion::logical_expr::{Expr, ExprSchemable};
 
+use super::characters::fitted;
 use super::nested::{has_fields, into_column};
 use crate::error::Error;
 use crate::sqlstate::SqlState;
@@ -38,7 +39,7 @@ pub(super) fn assign(
     let through = match column.data_type() {
         DataType::FixedSizeBinary(_) if is_text(from.data_type()) && types::is_uuid(column) => "to_uuid",
         DataType::Binary | DataType::FixedSizeBinary(_) if is_text(from.data_type()) => "to_bytea",
-        _ => return expression.cast_to(column.data_type(), schema),
+        _ => return fitted(expression.cast_to(column.data_type(), schema)?, column, schema),
     };
     let function = state.scalar_functions().get(through).cloned();
     let function =

@@ -10,13 +10,14 @@ use datafusion::logical_expr::{LogicalPlan, LogicalPlanBuilder};
 use datafusion::sql::planner::PlannerContext;
 use tokio::sync::mpsc;
 
+use super::change::Checks;
 use super::write::{InsertPlan, places, project};
 use super::{Context, engine_error, query};
 use crate::copy::{CopyColumns, CopyOptions, Incoming, copy_source};
 use crate::error::{Error, Result};
 use crate::resolve::{CopyInto, ResolvedQuery, rows_reference};
 use crate::sqlstate::SqlState;
-use crate::table::{arrow_schema, without_column_ids};
+use crate::table::{arrow_schema, table_schema, without_column_ids};
 
 /// Rows that a client will send, and what becomes of them.
 pub(crate) struct CopyPlan {
@@ -28,15 +29,17 @@ pub(crate) struct CopyPlan {
     pub sender: mpsc::Sender<Incoming>,
 }
 
-pub(super) fn plan_copy_from(copy: CopyInto, context: &Context) -> Result<CopyPlan> {
+pub(super) async fn plan_copy_from(copy: CopyInto, context: &Context) -> Result<CopyPlan> {
     let CopyInto { target, columns, filter, options } = copy;
     let metadata = Arc::clone(&target.version.metadata);
-    let table = arrow_schema(metadata.current_schema())?;
+    let table = table_schema(&metadata)?;
     let places = places(&columns, &table, &target.found.relation.name)?;
     // Where a condition may still leave rows out, NULL is refused later, where rows are written.
     let nullable = |place: &usize| filter.is_some() || table.field(*place).is_nullable();
+    // They come as what they are in files: lengths are looked at when they are assigned.
+    let plain = arrow_schema(metadata.current_schema())?;
     let field =
-        |place: &usize| -> FieldRef { Arc::new(table.field(*place).clone().with_nullable(nullable(place))) };
+        |place: &usize| -> FieldRef { Arc::new(plain.field(*place).clone().with_nullable(nullable(place))) };
     let columns = without_column_ids(&Schema::new(places.iter().map(field).collect::<Vec<_>>()));
     check_known(&options, &table, &target.found.relation.name)?;
     check_columns(&columns, &options)?;
@@ -46,6 +49,9 @@ pub(super) fn plan_copy_from(copy: CopyInto, context: &Context) -> Result<CopyPl
     let mut input = project(scan, &places, &table, &metadata, &context.state)?;
     if let Some(filter) = filter {
         input = filtered(input, &filter, context)?;
+    }
+    if let Some(checks) = Checks::of(&target, context).await? {
+        input = checks.of_rows(input)?;
     }
     let insert = InsertPlan { target, input, overwrite: false };
     Ok(CopyPlan { insert, columns, options, sender })

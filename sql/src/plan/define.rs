@@ -5,15 +5,17 @@ use std::collections::HashMap;
 use arrow::datatypes::SchemaRef;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::sql::sqlparser::ast;
-use iceberg::spec::{FormatVersion, Type, UnboundPartitionSpec};
+use iceberg::spec::{FormatVersion, Schema, Type, UnboundPartitionSpec};
+use tarn_catalog::iceberg::{Declared, identifying};
 use tarn_catalog::object::{Namespace, View, ViewColumn};
 
 use super::alter::{check_defaults, default_literal, format_version, property_name, sort_fields};
+use super::constraint::Declaring;
 use super::{Context, QueryPlan, query, schema};
 use crate::error::{Error, Result};
-use crate::resolve::{Found, ResolvedQuery, TableTarget};
+use crate::resolve::{ConstraintObjects, Found, ResolvedQuery, TableTarget};
 use crate::sqlstate::SqlState;
-use crate::statement::{CreateTable, CreateView, SortTerm};
+use crate::statement::{ConstraintRule, CreateTable, CreateView, SortTerm, TypeName};
 use crate::table::iceberg_schema;
 use crate::types;
 
@@ -40,6 +42,8 @@ pub(crate) struct TablePlan {
     pub input: Option<LogicalPlan>,
     /// Whether there was a query, for the command tag.
     pub from_query: bool,
+    /// What the user should be told.
+    pub notices: Vec<String>,
 }
 
 /// A view to be made.
@@ -52,7 +56,8 @@ pub(crate) struct ViewPlan {
 pub(super) async fn plan_table(
     namespace: Namespace,
     replaced: Option<TableTarget>,
-    table: CreateTable,
+    mut table: CreateTable,
+    objects: ConstraintObjects,
     query: Option<ResolvedQuery>,
     context: &Context,
 ) -> Result<TablePlan> {
@@ -64,13 +69,18 @@ pub(super) async fn plan_table(
         columns = Some(query_columns(&planned, &text.column_names)?);
         input = text.with_data.then_some(planned.logical);
     }
-    let options = Options::read(table.properties)?;
+    let mut options = Options::read(std::mem::take(&mut table.properties))?;
+    require_keys(&mut table);
     check_defaults(&table.columns, options.format_version >= FormatVersion::V3)?;
     let default = |value: &ast::Expr, data_type: &Type| default_literal(value, data_type, context);
     let schema = match &columns {
         Some(columns) => iceberg_schema(columns)?,
         None => schema::schema(&table.columns, &default)?,
     };
+    let mut notices = Vec::new();
+    let marked = columns.as_deref();
+    let (schema, declared) = declare(&mut table, schema, marked, objects, &mut notices, context)?;
+    options.properties.extend(declared.properties());
     let partition = schema::partition_spec(&table.partitioning, &schema)?;
     // Checked here, where the mistake can be named; the ids of the terms are found when the table has its own.
     sort_fields(&table.order, &schema)?;
@@ -87,7 +97,54 @@ pub(super) async fn plan_table(
         format_version: options.format_version,
         input,
         from_query: query.is_some(),
+        notices,
     })
+}
+
+/// The columns of a primary key are never NULL.
+fn require_keys(table: &mut CreateTable) {
+    for constraint in &table.constraints {
+        let ConstraintRule::PrimaryKey(names) = &constraint.rule else { continue };
+        for column in table.columns.iter_mut().filter(|column| names.contains(&column.name)) {
+            column.not_null = true;
+        }
+    }
+}
+
+/// What the table declares beyond Iceberg's schema, and the schema with its identifier fields.
+fn declare(
+    table: &mut CreateTable,
+    schema: Schema,
+    marked: Option<&arrow::datatypes::Schema>,
+    mut objects: ConstraintObjects,
+    notices: &mut Vec<String>,
+    context: &Context,
+) -> Result<(Schema, Declared)> {
+    let mut declared = Declared::default();
+    let fields = schema.as_struct().fields();
+    for (field, column) in fields.iter().zip(&table.columns) {
+        if let TypeName::Characters(characters) = &column.data_type {
+            declared.types.insert(field.id, characters.to_string());
+        }
+    }
+    // Columns of a query keep the lengths that they have where they come from.
+    for (field, column) in fields.iter().zip(marked.iter().flat_map(|marked| marked.fields())) {
+        declared.types.extend(types::characters(column).map(|characters| (field.id, characters.to_string())));
+    }
+    let mut constraints = std::mem::take(&mut table.constraints);
+    // A foreign key may lead to a key of the same table. The order of the others, of which objects come, stays.
+    constraints.sort_by_key(|constraint| matches!(constraint.rule, ConstraintRule::ForeignKey(_)));
+    let (name, objects) = (&table.name.name, &mut objects);
+    for constraint in constraints {
+        let declared = &mut declared;
+        Declaring { table: name, schema: &schema, declared, objects, notices }.add(constraint, context)?;
+    }
+    let key = declared.primary_key().map(|key| key.kind.columns());
+    let Some(identifiers) = key.and_then(|columns| identifying(&schema, columns)) else {
+        return Ok((schema, declared));
+    };
+    let schema = schema.into_builder().with_identifier_field_ids(identifiers).build();
+    Ok((schema.map_err(tarn_catalog::Error::from)?, declared))
 }
 
 fn refuse_parameters(planned: &QueryPlan) -> Result<()> {

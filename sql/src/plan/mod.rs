@@ -8,6 +8,8 @@ mod arguments;
 mod assign;
 mod change;
 mod changes;
+mod characters;
+mod constraint;
 mod copy;
 mod correlation;
 mod define;
@@ -37,9 +39,10 @@ use datafusion::execution::{FunctionRegistry, SessionState};
 use datafusion::logical_expr::{LogicalPlan, ScalarUDF};
 use tarn_catalog::{Catalog, LAKE, Reading, RelationId, Transaction};
 
-pub(crate) use alter::{AlterPlan, sort_fields};
+pub(crate) use alter::{AlterPlan, Proof, sort_fields};
 pub(crate) use arguments::Arguments;
 pub(crate) use change::{ChangeKind, ChangePlan, FRONT, RowAction};
+pub(crate) use constraint::shown_name;
 pub(crate) use copy::{CopyPlan, check_columns};
 pub(crate) use define::{TablePlan, ViewPlan};
 pub(crate) use errors::engine_error;
@@ -52,6 +55,7 @@ pub(crate) use query::{QueryPlan, plan_query, plan_with, provider};
 pub(crate) use seen::{Seen, SeenColumn};
 pub(crate) use write::InsertPlan;
 
+use crate::advisory::LockOwner;
 use crate::authorize::Authorized;
 use crate::copy::CopyOptions;
 use crate::engine::Engine;
@@ -95,6 +99,7 @@ impl Context {
         settings: &Settings,
         backend_pid: i32,
         outbox: Outbox,
+        locks: LockOwner,
     ) -> Result<Context> {
         let system = Arc::new(SystemContext {
             reader: scope.reader.clone(),
@@ -109,6 +114,8 @@ impl Context {
             backend_pid,
             server_started_at_ms: engine.started_at_ms(),
             outbox,
+            locks,
+            probes: Arc::clone(engine.probes()),
         });
         let mut state = engine.state();
         state.config_mut().options_mut().execution.time_zone = Some(settings.time_zone());
@@ -266,21 +273,21 @@ async fn plan_action(action: Action, context: &Context, parameters: &[ArrayRef])
             let plan = change::plan_change(*change, context, &types).await?;
             PlanKind::Change(Box::new(plan.bind(parameters)?))
         }
-        Action::CopyFrom(copy) => PlanKind::CopyFrom(Box::new(copy::plan_copy_from(*copy, context)?)),
+        Action::CopyFrom(copy) => PlanKind::CopyFrom(Box::new(copy::plan_copy_from(*copy, context).await?)),
         Action::CopyTo { action, options } => {
             let copied = Box::pin(plan_action(*action, context, parameters)).await?;
             PlanKind::CopyTo { copied: Box::new(copied), options }
         }
-        Action::CreateTable { namespace, existing, table, query } => {
-            let plan = define::plan_table(namespace, existing, *table, query, context).await?;
+        Action::CreateTable { namespace, existing, table, objects, query } => {
+            let plan = define::plan_table(namespace, existing, *table, objects, query, context).await?;
             PlanKind::CreateTable(Box::new(plan))
         }
         Action::CreateView { namespace, existing, view, search_path, query } => {
             let plan = define::plan_view(namespace, existing, *view, search_path, query, context).await?;
             PlanKind::CreateView(Box::new(plan))
         }
-        Action::AlterTable { target, actions } => {
-            PlanKind::AlterTable(Box::new(alter::plan_alter(target, actions, context)?))
+        Action::AlterTable { target, actions, objects } => {
+            PlanKind::AlterTable(Box::new(alter::plan_alter(target, actions, objects, context)?))
         }
         direct => PlanKind::Direct(direct),
     })

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use datafusion::sql::sqlparser::ast;
 use iceberg::spec::{
-    ListType, Literal, MapType, NestedField, NestedFieldRef, Schema, StructType, Transform, Type,
-    UnboundPartitionSpec,
+    ListType, Literal, MapType, NestedField, NestedFieldRef, PrimitiveType, Schema, StructType, Transform,
+    Type, UnboundPartitionSpec,
 };
 
 use crate::error::{Error, Result};
@@ -69,6 +69,7 @@ impl Ids<'_> {
     fn data_type(&mut self, name: &TypeName) -> Result<Type> {
         Ok(match name {
             TypeName::Primitive(primitive) => Type::Primitive(primitive.clone()),
+            TypeName::Characters(_) => Type::Primitive(PrimitiveType::String),
             TypeName::Struct(fields) => Type::Struct(StructType::new(self.fields(fields)?)),
             TypeName::List(element) => {
                 let id = self.take();

@@ -12,14 +12,14 @@ use datafusion::sql::sqlparser::ast::{self, SetExpr, Value};
 use iceberg::spec::{PrimitiveType, TableMetadata, Type};
 
 use super::assign::assign;
-use super::change::default_literal;
+use super::change::{Checks, default_literal};
 use super::nested::write_defaults;
 use super::values::{list_of, prepare_values, put_nested, take_nested};
 use super::{Context, Described, engine_error, query};
 use crate::error::{Error, Result};
 use crate::resolve::{ResolvedQuery, TableTarget, nearest};
 use crate::sqlstate::SqlState;
-use crate::table::arrow_schema;
+use crate::table::table_schema;
 
 /// Rows for a table.
 pub(crate) struct InsertPlan {
@@ -49,7 +49,10 @@ pub(super) async fn plan_insert(
     context: &Context,
     types: &[Option<DataType>],
 ) -> Result<InsertPlan> {
-    let input = plan_rows(&target, columns, source, context, types).await?;
+    let mut input = plan_rows(&target, columns, source, context, types).await?;
+    if let Some(checks) = Checks::of(&target, context).await? {
+        input = checks.of_rows(input)?;
+    }
     Ok(InsertPlan { target, input, overwrite })
 }
 
@@ -62,7 +65,7 @@ pub(super) async fn plan_rows(
     types: &[Option<DataType>],
 ) -> Result<LogicalPlan> {
     let metadata = &target.version.metadata;
-    let schema = arrow_schema(metadata.current_schema())?;
+    let schema = table_schema(metadata)?;
     let places = places(columns, &schema, &target.found.relation.name)?;
     let Some(source) = source else {
         let row = LogicalPlanBuilder::empty(true).build().map_err(engine_error)?;

@@ -5,6 +5,7 @@
 mod change;
 mod changelog;
 mod changes;
+mod constraint;
 mod copy;
 mod names;
 mod policy;
@@ -24,6 +25,7 @@ pub(crate) use change::{
     rows_reference, target_reference,
 };
 pub(crate) use changes::ChangesReading;
+pub(crate) use constraint::{ConstraintObjects, resolve_condition};
 pub(crate) use copy::CopyInto;
 pub(crate) use names::{DATABASE, Found, Scope, nearest};
 pub(crate) use policy::PolicyObject;
@@ -89,6 +91,7 @@ pub(crate) enum Action {
         namespace: Namespace,
         existing: Option<TableTarget>,
         table: Box<CreateTable>,
+        objects: ConstraintObjects,
         query: Option<ResolvedQuery>,
     },
     CreateView {
@@ -111,6 +114,7 @@ pub(crate) enum Action {
     AlterTable {
         target: TableTarget,
         actions: Vec<TableAction>,
+        objects: ConstraintObjects,
     },
     AlterSchema {
         namespace: Namespace,
@@ -335,7 +339,9 @@ async fn create_table(mut table: CreateTable, scope: &Scope, notices: &mut Vec<S
         Some(query) => Some(resolve_query(query.query.clone(), scope, 0).await?),
         None => None,
     };
-    Ok(Action::CreateTable { namespace, existing: replaced, table: Box::new(table), query })
+    let constraints = table.constraints.iter();
+    let objects = constraint::constraint_objects(constraints, &namespace, &table.name.name, scope).await?;
+    Ok(Action::CreateTable { namespace, existing: replaced, table: Box::new(table), objects, query })
 }
 
 fn already_exists(relation: &Relation) -> Error {
@@ -498,7 +504,10 @@ async fn alter_table(
         }
         found => found?,
     };
-    Ok(Action::AlterTable { target: target::table_of(found, scope).await?, actions: alter.actions })
+    let constraints = constraint::of_actions(&alter.actions);
+    let (namespace, table) = (&found.namespace, &found.relation.name);
+    let objects = constraint::constraint_objects(constraints, namespace, table, scope).await?;
+    Ok(Action::AlterTable { target: target::table_of(found, scope).await?, actions: alter.actions, objects })
 }
 
 fn alter_schema(alter: statement::AlterSchema, scope: &Scope) -> Result<Action> {

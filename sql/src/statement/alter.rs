@@ -3,7 +3,7 @@
 use datafusion::sql::sqlparser::ast;
 use iceberg::spec::{NullOrder, SortDirection, Transform};
 
-use super::{ColumnDefinition, Name, PartitionTerm, TypeName};
+use super::{ColumnDefinition, Constraint, Name, PartitionTerm, TypeName};
 
 /// A column, or a field inside one: `a`, `a.b`, `list.element`, `map.value`.
 pub type Path = Vec<String>;
@@ -72,6 +72,11 @@ pub enum TableAction {
     },
     SetIdentifierFields(Vec<Path>),
     DropIdentifierFields(Vec<Path>),
+    AddConstraint(Constraint),
+    DropConstraint {
+        name: String,
+        if_exists: bool,
+    },
     Reference(ReferenceAction),
 }
 
@@ -81,6 +86,7 @@ pub struct AddColumn {
     /// The struct that gets the field; empty for a column of the table.
     pub parent: Path,
     pub column: ColumnDefinition,
+    pub constraints: Vec<Constraint>,
     pub if_not_exists: bool,
     pub place: Option<Place>,
 }

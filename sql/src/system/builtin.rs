@@ -108,6 +108,9 @@ pub struct AccessMethod {
     pub name: &'static str,
 }
 
+/// The access method of what would be the indexes of keys, which are declared and have no files.
+pub const DECLARED: u32 = 15005;
+
 /// `heap` for the system tables, then Iceberg, then the formats of external tables.
 const ACCESS_METHODS: [AccessMethod; 5] = [
     AccessMethod { oid: HEAP, name: "heap" },
@@ -139,6 +142,12 @@ pub fn pg_am(scan: &Scan) -> Result<Rows> {
             ("amtype", "t".into()),
         ])?;
     }
+    rows.push([
+        ("oid", DECLARED.into()),
+        ("amname", "declared".into()),
+        ("amhandler", "declared_handler".into()),
+        ("amtype", "i".into()),
+    ])?;
     Ok(rows)
 }
 
@@ -250,6 +259,9 @@ pub fn precision(type_oid: u32, modifier: i32) -> Precision {
 }
 
 /// The most bytes a text may have, as PostgreSQL reports it.
-pub fn octet_length(type_oid: u32) -> Option<i32> {
-    matches!(type_oid, oid::TEXT | oid::VARCHAR | oid::BPCHAR).then_some(1 << 30)
+pub fn octet_length(type_oid: u32, modifier: i32) -> Option<i32> {
+    // A character of UTF-8 has up to four.
+    let most =
+        types::characters_length(type_oid, modifier).map_or(1 << 30, |length| length.saturating_mul(4));
+    matches!(type_oid, oid::TEXT | oid::VARCHAR | oid::BPCHAR).then_some(most)
 }

@@ -18,7 +18,7 @@ use super::value::{Rows, Value};
 use super::visible::{Found, RelationKeys};
 use crate::error::Result;
 use crate::sqlstate::SqlState;
-use crate::table::{arrow_schema, scalar_of};
+use crate::table::{arrow_schema, scalar_of, table_schema};
 use crate::types;
 
 /// At most this many metadata files are read at the same time.
@@ -50,15 +50,16 @@ pub async fn columns(context: &SystemContext, relation: &Relation) -> Result<Vec
     match &relation.kind {
         RelationKind::Table => {
             let version = context.reader.table(relation.id).await?;
-            iceberg_columns(version.metadata.current_schema())
+            iceberg_columns(table_schema(&version.metadata)?.as_ref(), version.metadata.current_schema())
         }
-        RelationKind::External(table) => iceberg_columns(&table.schema),
+        RelationKind::External(table) => {
+            iceberg_columns(arrow_schema(&table.schema)?.as_ref(), &table.schema)
+        }
         RelationKind::View(view) => Ok(view_columns(view)),
     }
 }
 
-fn iceberg_columns(schema: &iceberg::spec::Schema) -> Result<Vec<Column>> {
-    let arrow = arrow_schema(schema)?;
+fn iceberg_columns(arrow: &arrow::datatypes::Schema, schema: &iceberg::spec::Schema) -> Result<Vec<Column>> {
     let fields = arrow.fields().iter().zip(schema.as_struct().fields());
     Ok(fields
         .zip(1..)
@@ -300,7 +301,8 @@ fn push_information(
         ("column_default", column.default.as_deref().into()),
         ("is_nullable", yes_or_no(!column.not_null)),
         ("data_type", standard_type_name(column.type_oid).into()),
-        ("character_octet_length", builtin::octet_length(column.type_oid).into()),
+        ("character_maximum_length", types::characters_length(column.type_oid, column.modifier).into()),
+        ("character_octet_length", builtin::octet_length(column.type_oid, column.modifier).into()),
         ("numeric_precision", precision.digits.into()),
         ("numeric_precision_radix", precision.radix.into()),
         ("numeric_scale", precision.scale.into()),

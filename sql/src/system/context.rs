@@ -7,7 +7,9 @@ use std::sync::Arc;
 use tarn_catalog::access::Principal;
 use tarn_catalog::{CatalogId, Reader};
 
+use crate::advisory::LockOwner;
 use crate::notify::Outbox;
+use crate::probes::Probes;
 use crate::statement::Set;
 
 /// Settings to be set when a statement is done.
@@ -38,6 +40,10 @@ pub struct SystemContext {
     pub server_started_at_ms: i64,
     /// What `pg_notify` says goes here.
     pub outbox: Outbox,
+    /// The session's hand on advisory locks.
+    pub locks: LockOwner,
+    /// What clients have asked in vain.
+    pub probes: Arc<Probes>,
 }
 
 /// One setting as `pg_settings` and `current_setting` show it.

@@ -24,6 +24,7 @@ use tarn_catalog::{
 };
 
 use super::exec::SystemTableExec;
+use crate::advisory::LockOwner;
 use crate::authorize::authorize;
 use crate::notify::Outbox;
 use crate::parse::parse;
@@ -106,7 +107,9 @@ impl Fixture {
         let reader = self.engine.catalog().reader();
         let principal = reader.principal(SUPERUSER)?.expect("the first superuser is there");
         let scope = Scope { reader, principal, search_path: vec!["public".into()], temporary: None };
-        let context = Context::new(self.engine.clone(), scope, &Settings::default(), 42, Outbox::default())?;
+        let locks = LockOwner::new(self.engine.advisory_locks().clone(), 42);
+        let (engine, settings, outbox) = (self.engine.clone(), Settings::default(), Outbox::default());
+        let context = Context::new(engine, scope, &settings, 42, outbox, locks)?;
         let statement = parse(sql)?.remove(0).statement;
         let authorized = authorize(resolve(statement, &context.scope).await?, &context.scope)?;
         let PlanKind::Query(query) = plan(authorized, &context, &[]).await?.kind else {

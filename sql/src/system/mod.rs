@@ -13,6 +13,8 @@
 mod builtin;
 mod columns;
 mod commits;
+mod constraint_rows;
+mod constraints;
 mod context;
 mod declared;
 mod exec;
@@ -27,6 +29,7 @@ mod rewrite;
 mod roles;
 mod rows;
 mod schemas;
+mod sessions;
 mod tables;
 mod value;
 mod visible;

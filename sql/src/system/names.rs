@@ -1,6 +1,7 @@
 //! Names and OIDs of schemas and relations, system ones included: what `regclass` and its kin translate between.
 //! Unqualified names are looked up as PostgreSQL does: in `pg_catalog` first, unless the search path places it.
 
+use super::constraints::is_key;
 use super::context::SystemContext;
 use super::declared::{self, SCHEMAS};
 use super::keys::Keys;
@@ -39,7 +40,22 @@ impl SystemContext {
         if let Some(table) = system {
             return Ok(Some((table.schema.name.to_string(), table.name.to_string())));
         }
+        if let Some((table, key)) = self.constraint_by_oid(oid)?.filter(|(_, constraint)| is_key(constraint))
+        {
+            let name = table.name(&key);
+            return Ok(Some((table.found.namespace.name, name)));
+        }
         Ok(self.relation_by_oid(oid)?.map(|found| (found.namespace.name, found.relation.name)))
+    }
+
+    /// Whether the bare name of a relation means it. The index of a key is where its table is, and hidden by nothing.
+    pub fn is_reached_by_name(&self, oid: i64, name: &str) -> Result<bool> {
+        if self.relation_oid(None, name)? == Some(oid) {
+            return Ok(true);
+        }
+        let Some((table, _)) = self.constraint_by_oid(oid)? else { return Ok(false) };
+        let schema = &table.found.namespace.name;
+        Ok(self.search_path.contains(schema) || self.temporary.as_ref() == Some(schema))
     }
 
     /// The OID of the visible relation that a name means, by the search path when it has no schema.

@@ -5,13 +5,16 @@
 //! list them; `system.tables` says more (see `docs/postgres.md`).
 
 use tarn_catalog::SUPERUSER;
+use tarn_catalog::iceberg::{Constraint, ConstraintKind};
 use tarn_catalog::name::is_temporary_namespace;
 use tarn_catalog::object::{RelationKind, Securable};
 
 use super::builtin::{AccessMethod, HEAP};
 use super::columns;
+use super::constraint_rows::push_index_classes;
 use super::declared::{self, Declared};
 use super::grants;
+use super::keys::Keys;
 use super::rows::Scan;
 use super::value::{Rows, Value};
 use super::visible::{Found, RelationKeys};
@@ -44,6 +47,7 @@ pub async fn pg_class(scan: &Scan) -> Result<Rows> {
     for found in scan.context.relations(&scan.keys, CLASS_KEYS)? {
         push_class(scan, &mut rows, &found).await?;
     }
+    push_index_classes(scan, &mut rows)?;
     Ok(rows)
 }
 
@@ -73,11 +77,15 @@ async fn push_class(scan: &Scan, rows: &mut Rows, found: &Found) -> Result<()> {
     } else {
         Value::Null
     };
+    let declared = declared_of(scan, found)?;
     rows.push([
         ("oid", relation.id.oid().into()),
         ("relname", relation.name.as_str().into()),
         ("relnamespace", relation.namespace.oid().into()),
         ("relowner", relation.owner.oid().into()),
+        ("relhasindex", declared.keys.into()),
+        ("relchecks", declared.checks.into()),
+        ("relhastriggers", declared.foreign.into()),
         ("relam", AccessMethod::of(&relation.kind).map_or(0, |method| method.oid).into()),
         ("relkind", if view { "v" } else { "r" }.into()),
         ("relpersistence", if is_temporary_namespace(&found.namespace.name) { "t" } else { "p" }.into()),
@@ -89,6 +97,40 @@ async fn push_class(scan: &Scan, rows: &mut Rows, found: &Found) -> Result<()> {
         ("relreplident", "d".into()),
         ("relacl", acl),
     ])
+}
+
+/// What a table declares, as `pg_class` tells.
+#[derive(Default)]
+struct DeclaredFigures {
+    keys: bool,
+    checks: i64,
+    /// Foreign keys lead from it or to it: PostgreSQL has triggers for them, and psql asks for them only then.
+    foreign: bool,
+}
+
+fn declared_of(scan: &Scan, found: &Found) -> Result<DeclaredFigures> {
+    let mut figures = DeclaredFigures::default();
+    if !["relhasindex", "relchecks", "relhastriggers"].into_iter().any(|column| scan.wants(column)) {
+        return Ok(figures);
+    }
+    let context = &scan.context;
+    let Some(table) = context.constrained(found.clone())? else { return Ok(figures) };
+    for constraint in &table.constraints {
+        match constraint.kind {
+            ConstraintKind::PrimaryKey { .. } | ConstraintKind::Unique { .. } => figures.keys = true,
+            ConstraintKind::Check { .. } => figures.checks += 1,
+            ConstraintKind::ForeignKey { .. } => figures.foreign = true,
+        }
+    }
+    let one = scan.keys.ints("oid").is_some_and(|oids| oids.len() == 1);
+    if one && figures.keys && !figures.foreign && scan.wants("relhastriggers") {
+        let none = RelationKeys { oid: "", name: "", namespace_oid: "", namespace: "" };
+        let here = Some(found.relation.id);
+        let leads_here = |constraint: &Constraint| matches!(constraint.kind, ConstraintKind::ForeignKey { table, .. } if table == here);
+        let tables = context.constrained_tables(&Keys::default(), none, "")?;
+        figures.foreign = tables.iter().any(|table| table.constraints.iter().any(leads_here));
+    }
+    Ok(figures)
 }
 
 /// Row counts above 2^53 lose digits; `reltuples` is an estimate.
@@ -138,11 +180,16 @@ pub fn pg_tables(scan: &Scan) -> Result<Rows> {
         if matches!(found.relation.kind, RelationKind::View(_)) {
             continue;
         }
+        let constrained = match scan.wants("hasindexes") {
+            true => scan.context.constrained(found.clone())?,
+            false => None,
+        };
+        let keys = constrained.is_some_and(|table| table.keys().next().is_some());
         rows.push([
             ("schemaname", found.namespace.name.into()),
             ("tablename", found.relation.name.into()),
             ("tableowner", owners.get(&found.relation.owner).cloned().into()),
-            ("hasindexes", false.into()),
+            ("hasindexes", keys.into()),
             ("hasrules", false.into()),
             ("hastriggers", false.into()),
             ("rowsecurity", false.into()),

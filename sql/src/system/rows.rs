@@ -1,5 +1,5 @@
 //! Which row builder serves which declared table. A table without one is empty: Tarn has no object of its kind.
-//! Next: the builders, by what they list: `schemas`, `relations`, `columns`, `roles`, `grants`, `builtin`, `tables`,
+//! Next: the builders, by what they list: `schemas`, `relations`, `columns`, `constraint_rows`, `roles`, `grants`, `builtin`, `tables`,
 //! `commits`.
 
 use std::sync::Arc;
@@ -8,16 +8,17 @@ use super::context::SystemContext;
 use super::declared::Declared;
 use super::keys::Keys;
 use super::value::Rows;
-use super::{builtin, columns, commits, functions, grants, health, relations, roles, schemas, tables};
+use super::{
+    builtin, columns, commits, constraint_rows, functions, grants, health, relations, roles, schemas,
+    sessions, tables,
+};
 use crate::error::Result;
 
 /// Catalogs of kinds of objects that do not exist here, which are empty whoever asks.
 pub const EMPTY: &[&str] = &[
-    "pg_constraint",
     "pg_enum",
     "pg_event_trigger",
     "pg_foreign_table",
-    "pg_index",
     "pg_inherits",
     "pg_partitioned_table",
     "pg_policy",
@@ -60,6 +61,9 @@ pub async fn rows(scan: &Scan) -> Result<Rows> {
         ("pg_catalog", "pg_stat_user_tables" | "pg_stat_all_tables") => relations::pg_stat_tables(scan),
         ("pg_catalog", "pg_statio_user_tables" | "pg_statio_all_tables") => relations::pg_statio_tables(scan),
         ("pg_catalog", "pg_attribute") => columns::pg_attribute(scan).await,
+        ("pg_catalog", "pg_constraint") => constraint_rows::pg_constraint(scan),
+        ("pg_catalog", "pg_index") => constraint_rows::pg_index(scan),
+        ("pg_catalog", "pg_indexes") => constraint_rows::pg_indexes(scan),
         ("pg_catalog", "pg_attrdef") => columns::pg_attrdef(scan).await,
         ("pg_catalog", "pg_description") => columns::pg_description(scan).await,
         ("pg_catalog", "pg_roles") => roles::pg_roles(scan),
@@ -80,9 +84,17 @@ pub async fn rows(scan: &Scan) -> Result<Rows> {
         ("information_schema", "tables") => relations::information_tables(scan),
         ("information_schema", "views") => relations::information_views(scan),
         ("information_schema", "columns") => columns::information_columns(scan).await,
+        ("information_schema", "table_constraints") => constraint_rows::table_constraints(scan),
+        ("information_schema", "key_column_usage") => constraint_rows::key_column_usage(scan),
+        ("information_schema", "referential_constraints") => constraint_rows::referential_constraints(scan),
+        ("information_schema", "check_constraints") => constraint_rows::check_constraints(scan),
+        ("information_schema", "constraint_column_usage") => constraint_rows::constraint_column_usage(scan),
+        ("information_schema", "constraint_table_usage") => constraint_rows::constraint_table_usage(scan),
         ("information_schema", "table_privileges" | "role_table_grants") => grants::table_privileges(scan),
         ("information_schema", "applicable_roles") => roles::applicable_roles(scan),
         ("information_schema", "enabled_roles") => roles::enabled_roles(scan),
+        ("pg_catalog", "pg_locks") => sessions::pg_locks(scan),
+        ("system", "unhandled_probes") => sessions::unhandled_probes(scan),
         ("system", "schemas") => schemas::system_schemas(scan),
         ("system", "tables") => tables::system_tables(scan),
         ("system", "views") => tables::system_views(scan),

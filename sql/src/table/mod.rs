@@ -59,7 +59,7 @@ pub use progress::WriteProgress;
 pub use relation::load_statistics;
 pub use scan::IcebergTable;
 pub use schema::{arrow_schema, iceberg_schema};
-pub(crate) use schema::{arrow_type, scan_schema, without_column_ids};
+pub(crate) use schema::{arrow_type, scan_schema, table_scan_schema, table_schema, without_column_ids};
 pub use store::StoreRegistry;
 pub use writer::{write_files, write_known_rows};
 

@@ -35,7 +35,8 @@ use object_store::{ObjectMeta, ObjectStore};
 use parquet::arrow::PARQUET_FIELD_ID_META_KEY;
 use roaring::RoaringTreemap;
 use tarn_catalog::iceberg::{
-    DeleteIndex, FileDeletes, LiveFile, SnapshotManifests, TableState, partition_type, snapshot_manifests,
+    Declared, DeleteIndex, FileDeletes, LiveFile, SnapshotManifests, TableState, partition_type,
+    snapshot_manifests,
 };
 use tarn_catalog::storage::Storage;
 
@@ -51,7 +52,7 @@ use super::naming::{FieldNames, name_of_foreign};
 use super::order::{Groups, group};
 use super::prune::SpecifiedFile;
 use super::relation::relation_statistics;
-use super::schema::{arrow_schema, arrow_type, scan_schema};
+use super::schema::{arrow_schema, arrow_type, scan_schema, with_types};
 use super::source::{TableScan, TableSource};
 use super::stage::stored_id;
 use super::statistics::{LiveRows, WantedColumn, file_statistics};
@@ -91,7 +92,8 @@ impl IcebergTable {
     pub fn new(state: TableState, storage: Arc<Storage>) -> Result<IcebergTable> {
         let iceberg = &state.schema;
         let plain = arrow_schema(iceberg)?;
-        let schema = scan_schema(iceberg)?;
+        let types = Declared::of(&state.version.metadata).types;
+        let schema = with_types(scan_schema(iceberg)?, iceberg, &types);
         let fields = iceberg.as_struct().fields();
         let ids = fields.iter().map(|field| field.id).collect();
         let bounded = fields.iter().zip(plain.fields()).filter_map(|(field, arrow)| {

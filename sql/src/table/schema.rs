@@ -1,17 +1,19 @@
 //! Iceberg columns as Arrow columns and back. It decides types, field ids and nothing else; it must never see a value
 //! or a file. Next: `conform.rs` for how rows are brought into a table's schema.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, FieldRef, Fields, Schema as ArrowSchema, SchemaRef, TimeUnit};
 use iceberg::spec::{
-    ListType, MapType, NestedField, NestedFieldRef, PrimitiveType, Schema, StructType, Type,
+    ListType, MapType, NestedField, NestedFieldRef, PrimitiveType, Schema, StructType, TableMetadata, Type,
 };
 use parquet::arrow::PARQUET_FIELD_ID_META_KEY;
+use tarn_catalog::iceberg::Declared;
 
 use crate::error::{Error, Result};
 use crate::sqlstate::SqlState;
+use crate::types::TYPE_KEY;
 
 /// The key under which Arrow names an extension type, and the extension's name for UUIDs.
 pub(crate) const EXTENSION_NAME_KEY: &str = "ARROW:extension:name";
@@ -44,6 +46,35 @@ pub(crate) fn scan_schema(schema: &Schema) -> Result<SchemaRef> {
     };
     let fields: Fields = arrow_schema(schema)?.fields().iter().map(view).collect();
     Ok(without_column_ids(&ArrowSchema::new(fields)))
+}
+
+/// [`arrow_schema`] of a table's current columns, with the marks of the types that it declares.
+pub(crate) fn table_schema(metadata: &TableMetadata) -> Result<SchemaRef> {
+    let schema = metadata.current_schema();
+    Ok(with_types(arrow_schema(schema)?, schema, &Declared::of(metadata).types))
+}
+
+/// [`scan_schema`] of a table's current columns, with the marks of the types that it declares.
+pub(crate) fn table_scan_schema(metadata: &TableMetadata) -> Result<SchemaRef> {
+    let schema = metadata.current_schema();
+    Ok(with_types(scan_schema(schema)?, schema, &Declared::of(metadata).types))
+}
+
+/// The same columns, those of declared types marked so (`../types.rs`).
+pub(crate) fn with_types(columns: SchemaRef, schema: &Schema, types: &BTreeMap<i32, String>) -> SchemaRef {
+    if types.is_empty() {
+        return columns;
+    }
+    let mark = |(field, column): (&FieldRef, &NestedFieldRef)| match types.get(&column.id) {
+        Some(name) => {
+            let mut metadata = field.metadata().clone();
+            metadata.insert(TYPE_KEY.to_owned(), name.clone());
+            Arc::new(field.as_ref().clone().with_metadata(metadata))
+        }
+        None => Arc::clone(field),
+    };
+    let fields = columns.fields().iter().zip(schema.as_struct().fields()).map(mark);
+    Arc::new(ArrowSchema::new(fields.collect::<Fields>()))
 }
 
 /// The same columns without their own field ids, which mean nothing outside of their table: the columns of a UNION are

@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use super::health::Health;
 use super::optimize::{self, Options};
 use super::{expire, orphans};
+use crate::advisory::LockOwner;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::notify::Outbox;
@@ -165,7 +166,9 @@ fn context(engine: &Arc<Engine>, stop: &CancellationToken) -> Result<Context> {
     let missing = || Error::internal("the first superuser is not there");
     let principal = reader.principal(SUPERUSER)?.ok_or_else(missing)?;
     let scope = Scope { reader, principal, search_path: Vec::new(), temporary: None };
-    let mut context = Context::new(Arc::clone(engine), scope, &Settings::default(), 0, Outbox::default())?;
+    let locks = LockOwner::new(Arc::clone(engine.advisory_locks()), 0);
+    let (settings, outbox) = (Settings::default(), Outbox::default());
+    let mut context = Context::new(Arc::clone(engine), scope, &settings, 0, outbox, locks)?;
     context.stop = Stop { token: stop.child_token(), deadline: None };
     Ok(context)
 }

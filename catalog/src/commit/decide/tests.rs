@@ -73,6 +73,7 @@ fn pointer(version: u32) -> TablePointer {
         snapshot_id: None,
         row_count: 0,
         bytes: 0,
+        constrained: false,
         unsupported: None,
     }
 }

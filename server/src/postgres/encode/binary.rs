@@ -13,7 +13,7 @@ use bytes::BufMut;
 use tarn_sql::types::{self, oid, pg_type};
 use tarn_sql::{Error, Result, SqlState};
 
-use super::writer::{self, Writer, binaries, primitive, strings, unexpected};
+use super::writer::{self, Writer, binaries, padded, padded_width, primitive, strings, unexpected};
 use super::{is_json, json, list, number, time};
 
 /// The version that opens every binary jsonb.
@@ -22,6 +22,9 @@ const JSONB_VERSION: u8 = 1;
 /// The writer of a column in binary format.
 pub fn writer<'a>(field: &Field, array: &'a dyn Array, zone: Tz) -> Result<Writer<'a>> {
     let pg_type = pg_type(field);
+    if let Some(width) = padded_width(field) {
+        return strings(array, move |value, out| padded(value, width, out));
+    }
     match array.data_type() {
         DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => {
             let version = (pg_type.oid == oid::JSONB).then_some(JSONB_VERSION);

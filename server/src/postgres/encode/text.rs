@@ -13,12 +13,15 @@ use tarn_sql::Result;
 use tarn_sql::types::{self, oid, pg_type};
 
 use super::time::{self, Separator};
-use super::writer::{self, Writer, binaries, primitive, strings, unexpected};
+use super::writer::{self, Writer, binaries, padded, padded_width, primitive, strings, unexpected};
 use super::{is_json, json, list, number};
 
 /// The writer of a column in text format.
 pub fn writer<'a>(field: &Field, array: &'a dyn Array, zone: Tz) -> Result<Writer<'a>> {
     let type_oid = pg_type(field).oid;
+    if let Some(width) = padded_width(field) {
+        return strings(array, move |value, out| padded(value, width, out));
+    }
     match array.data_type() {
         DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => strings(array, text),
         DataType::Dictionary(_, _) => {

@@ -1,7 +1,8 @@
 //! What a writer of values is, and how one is made from an array of Arrow without a look-up per value.
 
 use arrow::array::{Array, ArrowPrimitiveType, AsArray};
-use arrow::datatypes::DataType;
+use arrow::datatypes::{DataType, Field};
+use tarn_sql::types::characters;
 use tarn_sql::{Error, Result};
 
 /// Writes the value of a row, which is not null.
@@ -36,6 +37,20 @@ pub fn strings<'a>(
         }
         other => return Err(unexpected(other)),
     })
+}
+
+/// The characters that every value of a `char(n)` column is shown with.
+pub fn padded_width(field: &Field) -> Option<usize> {
+    let characters = characters(field).filter(|characters| characters.fixed)?;
+    characters.length.and_then(|length| usize::try_from(length).ok())
+}
+
+/// A text with spaces after it up to so many characters. It is the same in both formats.
+pub fn padded(value: &str, width: usize, out: &mut Vec<u8>) -> Result<()> {
+    out.extend_from_slice(value.as_bytes());
+    let missing = width.saturating_sub(value.chars().count());
+    out.resize(out.len() + missing, b' ');
+    Ok(())
 }
 
 /// Values of a binary array.

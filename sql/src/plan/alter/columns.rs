@@ -7,6 +7,7 @@ use datafusion::sql::sqlparser::ast;
 use iceberg::spec::{Literal, NestedField, NestedFieldRef, PrimitiveLiteral, PrimitiveType, Type};
 
 use super::super::{Context, schema};
+use super::constraint;
 use super::default::{check_defaults, default_literal};
 use super::evolution::{Evolution, refused};
 use crate::error::{Error, Result};
@@ -14,7 +15,7 @@ use crate::sqlstate::SqlState;
 use crate::statement::{AddColumn, Path, Place, TypeName};
 
 pub(super) fn add(evolution: &mut Evolution, add: AddColumn, context: &Context) -> Result<()> {
-    let AddColumn { parent, column, if_not_exists, place } = add;
+    let AddColumn { parent, column, constraints, if_not_exists, place } = add;
     tarn_catalog::name::check_identifier(&column.name)?;
     let path: Path = parent.iter().cloned().chain([column.name.clone()]).collect();
     if evolution.schema.field_by_name(&path.join(".")).is_some() {
@@ -48,7 +49,7 @@ pub(super) fn add(evolution: &mut Evolution, add: AddColumn, context: &Context) 
         }
     })?;
     evolution.last_column_id = last;
-    Ok(())
+    constraint::of_new_column(evolution, &path, &column, constraints, context)
 }
 
 /// Nanoseconds came with format version 3.
@@ -107,6 +108,7 @@ pub(super) fn drop_column(evolution: &mut Evolution, path: &Path, if_exists: boo
         evolution.notices.push(format!("{}, skipping", error.message));
         return Ok(());
     };
+    constraint::drop_column(evolution, &ids_of(&field))?;
     check_unused(evolution, &field, path)?;
     let (name, parent) = split(path)?;
     let full = path.join(".");
@@ -179,6 +181,7 @@ pub(super) fn rename(evolution: &mut Evolution, path: &Path, to: &str) -> Result
         }
         Ok(fields)
     })?;
+    constraint::rename_column(evolution, path, to)?;
     let renamed: Path = parent.iter().cloned().chain([to.to_owned()]).collect();
     super::properties::rename_column(evolution, &path.join("."), &renamed.join("."))
 }
@@ -186,8 +189,10 @@ pub(super) fn rename(evolution: &mut Evolution, path: &Path, to: &str) -> Result
 pub(super) fn set_type(evolution: &mut Evolution, path: &Path, data_type: &TypeName) -> Result<()> {
     exists(evolution, path)?;
     let full = path.join(".");
+    let text = TypeName::Primitive(PrimitiveType::String);
+    let plain = if matches!(data_type, TypeName::Characters(_)) { &text } else { data_type };
     evolution.change_field(path, |field| {
-        let (from, to) = (field.field_type.as_ref().clone(), data_type);
+        let (from, to) = (field.field_type.as_ref().clone(), plain);
         let (Type::Primitive(from), TypeName::Primitive(to)) = (&from, to) else {
             return Err(Error::unsupported("changing the type of a nested column")
                 .with_hint("Change its fields: ADD COLUMN a.b, DROP COLUMN a.b, ALTER COLUMN a.b TYPE …."));
@@ -208,7 +213,8 @@ pub(super) fn set_type(evolution: &mut Evolution, path: &Path, data_type: &TypeN
         let initial_default = field.initial_default.map(widened);
         let write_default = field.write_default.map(widened);
         Ok(NestedField { field_type, initial_default, write_default, ..field })
-    })
+    })?;
+    constraint::set_length(evolution, path, data_type)
 }
 
 /// A default in the type that its column has been widened to.
@@ -238,6 +244,9 @@ pub(super) fn set_not_null(evolution: &mut Evolution, path: &Path, not_null: boo
         return Err(Error::unsupported("SET NOT NULL inside a list or map").with_hint(
             "Only columns and the fields of structs can be shown to hold no NULL in the rows that are there.",
         ));
+    }
+    if !not_null {
+        constraint::check_not_in_key(evolution, id, path)?;
     }
     let identifiers: Vec<i32> = evolution.schema.identifier_field_ids().collect();
     let mut changed = false;
@@ -301,6 +310,7 @@ pub(super) fn set_identifier(evolution: &mut Evolution, paths: &[Path]) -> Resul
         }
         ids.push(field.id);
     }
+    constraint::forget_key(evolution);
     identify(evolution, ids)
 }
 
@@ -314,10 +324,11 @@ pub(super) fn drop_identifier(evolution: &mut Evolution, paths: &[Path]) -> Resu
         };
         ids.remove(at);
     }
+    constraint::forget_key(evolution);
     identify(evolution, ids)
 }
 
-fn identify(evolution: &mut Evolution, ids: Vec<i32>) -> Result<()> {
+pub(super) fn identify(evolution: &mut Evolution, ids: Vec<i32>) -> Result<()> {
     evolution.schema = iceberg::spec::Schema::builder()
         .with_schema_id(evolution.schema.schema_id())
         .with_fields(evolution.schema.as_struct().fields().iter().cloned())

@@ -1,16 +1,19 @@
 //! A table's metadata on its way through the actions of one `ALTER TABLE`.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
+use datafusion::sql::sqlparser::ast;
 use iceberg::spec::{FormatVersion, Schema, TableMetadata};
 use iceberg::{TableRequirement, TableUpdate};
 
 use tarn_catalog::TableVersion;
+use tarn_catalog::iceberg::{DECLARED_PROPERTIES, Declared};
 
 use super::super::Context;
-use super::{columns, partition, properties, reference};
+use super::{columns, constraint, partition, properties, reference};
 use crate::error::{Error, Result};
-use crate::resolve::TableTarget;
+use crate::resolve::{ConstraintObjects, TableTarget};
 use crate::sqlstate::SqlState;
 use crate::statement::{Path, TableAction};
 
@@ -21,22 +24,33 @@ pub(crate) struct AlterPlan {
     pub updates: Vec<TableUpdate>,
     /// The ids of columns, and of fields of structs, that must be shown to hold no NULL before this is committed.
     pub without_null: Vec<i32>,
+    /// What must be shown to be true of no row.
+    pub proofs: Vec<Proof>,
     pub notices: Vec<String>,
+}
+
+/// What no row may be, and what to say when one is.
+pub(crate) struct Proof {
+    /// Over the columns as the statement finds them.
+    pub never: ast::Expr,
+    pub violated: Error,
 }
 
 /// Plans all actions, as one change.
 pub(crate) fn plan_alter(
     target: TableTarget,
     actions: Vec<TableAction>,
+    objects: ConstraintObjects,
     context: &Context,
 ) -> Result<AlterPlan> {
-    let mut evolution = Evolution::of(&target);
+    let mut evolution = Evolution::of(&target, objects);
     for action in actions {
         evolution.act(action, context)?;
     }
     evolution.settle_schema()?;
-    let Evolution { requirements, updates, without_null, notices, .. } = evolution;
-    Ok(AlterPlan { target, requirements, updates, without_null, notices })
+    evolution.settle_declared()?;
+    let Evolution { requirements, updates, without_null, proofs, notices, .. } = evolution;
+    Ok(AlterPlan { target, requirements, updates, without_null, proofs, notices })
 }
 
 /// The metadata as the actions so far have made it.
@@ -53,11 +67,16 @@ pub(super) struct Evolution {
     pub updates: Vec<TableUpdate>,
     pub requirements: Vec<TableRequirement>,
     pub without_null: Vec<i32>,
+    pub proofs: Vec<Proof>,
     pub notices: Vec<String>,
+    /// Lengths and constraints as they shall be.
+    pub declared: Declared,
+    /// What the constraints that are added name.
+    pub objects: ConstraintObjects,
 }
 
 impl Evolution {
-    fn of(target: &TableTarget) -> Evolution {
+    fn of(target: &TableTarget, objects: ConstraintObjects) -> Evolution {
         let metadata = target.version.metadata.as_ref().clone();
         Evolution {
             table: target.found.relation.name.clone(),
@@ -67,7 +86,10 @@ impl Evolution {
             updates: Vec::new(),
             requirements: vec![TableRequirement::UuidMatch { uuid: metadata.uuid() }],
             without_null: Vec::new(),
+            proofs: Vec::new(),
             notices: Vec::new(),
+            declared: Declared::of(&metadata),
+            objects,
             metadata,
         }
     }
@@ -84,6 +106,8 @@ impl Evolution {
                 columns::set_default(self, &path, value.as_ref(), context)?;
             }
             TableAction::SetComment { path, text } => columns::set_comment(self, &path, text)?,
+            TableAction::AddConstraint(constraint) => constraint::add(self, constraint, context)?,
+            TableAction::DropConstraint { name, if_exists } => constraint::remove(self, &name, if_exists)?,
             TableAction::SetIdentifierFields(paths) => columns::set_identifier(self, &paths)?,
             TableAction::DropIdentifierFields(paths) => columns::drop_identifier(self, &paths)?,
             TableAction::AddPartitionField { term, name } => partition::add(self, &term, name)?,
@@ -131,6 +155,26 @@ impl Evolution {
         self.require_schema();
         let added = TableUpdate::AddSchema { schema: self.schema.clone() };
         self.push(vec![added, TableUpdate::SetCurrentSchema { schema_id: -1 }])
+    }
+
+    /// Makes lengths and constraints part of the metadata.
+    fn settle_declared(&mut self) -> Result<()> {
+        // Identifier fields that have no name are in the schema, and nowhere else.
+        self.declared.constraints.retain(|constraint| !constraint.name.is_empty());
+        let wanted = self.declared.properties();
+        let there = self.metadata.properties();
+        let removals = DECLARED_PROPERTIES.iter().filter(|name| there.contains_key(**name));
+        let removals = removals.filter(|name| !wanted.contains_key(**name)).map(|name| (*name).to_owned());
+        let removals: Vec<String> = removals.collect();
+        let updates = wanted.into_iter().filter(|(name, value)| there.get(name) != Some(value));
+        let updates: HashMap<String, String> = updates.collect();
+        if !removals.is_empty() {
+            self.push(vec![TableUpdate::RemoveProperties { removals }])?;
+        }
+        if !updates.is_empty() {
+            self.push(vec![TableUpdate::SetProperties { updates }])?;
+        }
+        Ok(())
     }
 
     /// What a change of columns rests on: the columns and the highest id, as they were when the statement began.

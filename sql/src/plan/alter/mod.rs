@@ -5,6 +5,7 @@
 //! evolution.rs   the copy, the updates so far, and what must still hold when they are committed
 //! tree.rs        finding and changing a field of a nested schema
 //! columns.rs     columns: add, drop, rename, move, type, nullability, default, comment, identifier fields
+//! constraint.rs  keys and CHECK; what becomes of them when columns change
 //! partition.rs   partition fields and sort order
 //! properties.rs  table properties and the format version
 //! reference.rs   branches and tags
@@ -12,6 +13,7 @@
 //! ```
 
 mod columns;
+mod constraint;
 mod default;
 mod evolution;
 mod partition;
@@ -20,7 +22,7 @@ mod reference;
 mod tree;
 
 pub(super) use default::{check_defaults, default_literal, default_scalar};
-pub(crate) use evolution::AlterPlan;
 pub(super) use evolution::plan_alter;
+pub(crate) use evolution::{AlterPlan, Proof};
 pub(crate) use partition::sort_fields;
 pub(super) use properties::{format_version, property_name};

@@ -12,6 +12,7 @@ use datafusion::logical_expr::{
     Expr, ExprFunctionExt, LogicalPlan, LogicalPlanBuilder, and, cast, lit, or, when,
 };
 
+use super::check::guarded;
 use super::items::{Items, Tables, plan_items, with_item_types};
 use super::keys::{Sought, seek};
 use super::layout::{ChangeKind, ChangePlan, RowAction, column, finish, front};
@@ -64,6 +65,7 @@ pub(super) async fn plan_insert(
         }
     };
     let (input, returning) = finish(rows, front, Some((alias, scanned)), &items)?;
+    let input = guarded(input, &change.target, &columns, context).await?;
     let (kind, reads_target) = (ChangeKind::Insert, conflict.is_some());
     let Sought { read, keys } = sought;
     Ok(ChangePlan { target: change.target, kind, input, reads_target, writes: true, returning, read, keys })

@@ -9,6 +9,7 @@ use arrow::datatypes::DataType;
 use datafusion::common::ScalarValue;
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, and, col, lit, when};
 
+use super::check::guarded;
 use super::items::{Items, plan_items, with_item_types};
 use super::keys::seek;
 use super::layout::{ChangeKind, ChangePlan, RowAction, column, finish, front};
@@ -76,7 +77,10 @@ pub(super) async fn plan_merge(
     let front = front(Some(alias), col(quoted(KIND)));
     let writes = arms.iter().any(|arm| !matches!(arm.deed, ArmDeed::Nothing | ArmDeed::Delete));
     let written = writes.then(|| (alias, columns.scanned()));
-    let (input, returning) = finish(rows, front, written, &planned.joined)?;
+    let (mut input, returning) = finish(rows, front, written, &planned.joined)?;
+    if writes {
+        input = guarded(input, &change.target, &columns, context).await?;
+    }
     let kind = ChangeKind::Merge;
     Ok(ChangePlan {
         target: change.target,

@@ -8,6 +8,7 @@
 //! The planner sees `SELECT`s only (trap T1). Next: `items.rs` for how expressions are planned, then one file per
 //! statement, then `../../execute/change/mod.rs`.
 
+mod check;
 mod insert;
 mod items;
 mod keys;
@@ -17,6 +18,7 @@ mod overwrite;
 mod rows;
 mod values;
 
+pub(super) use check::{Checks, plan_condition};
 pub(super) use layout::plan_change;
 pub(crate) use layout::{ChangeKind, ChangePlan, FRONT, RowAction};
 pub(super) use values::default_literal;

@@ -4,6 +4,7 @@
 use arrow::datatypes::DataType;
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder};
 
+use super::check::guarded;
 use super::insert::qualified;
 use super::items::{Items, about_filtered, plan_items, with_item_types};
 use super::layout::{ChangeKind, ChangePlan, RowAction, finish, front};
@@ -36,6 +37,7 @@ pub(super) async fn plan_overwrite(
     let come = Coming { change: &change, names, source: source.as_ref(), values, places: &places };
     let come = come.plan(&items, &columns, context, &types).await?;
     let (come, _) = finish(come, front(None, RowAction::Insert.literal()), written, &items)?;
+    let come = guarded(come, &change.target, &columns, context).await?;
     let input = LogicalPlanBuilder::from(go).union(come).and_then(LogicalPlanBuilder::build);
     let input = input.map_err(engine_error)?;
     let (kind, returning) = (ChangeKind::Overwrite, None);

@@ -3,6 +3,7 @@
 use arrow::datatypes::{DataType, FieldRef};
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder};
 
+use super::check::guarded;
 use super::items::{Items, Tables, plan_items, with_item_types};
 use super::keys::seek_filtered;
 use super::layout::{ChangeKind, ChangePlan, RowAction, column, finish, front};
@@ -60,6 +61,7 @@ pub(super) async fn plan_update(
     let rows = with_new_values(&items, alias, &columns, &values)?;
     let front = front(Some(alias), RowAction::Update.literal());
     let (input, returning) = finish(rows, front, Some((alias, columns.scanned())), &items)?;
+    let input = guarded(input, &change.target, &columns, context).await?;
     let kind = ChangeKind::Update;
     Ok(ChangePlan {
         target: change.target,

@@ -16,7 +16,7 @@ use crate::plan::nested::write_defaults;
 use crate::plan::write::places;
 use crate::resolve::{Assigned, Place, TableTarget};
 use crate::sqlstate::SqlState;
-use crate::table::{WriteDefaults, arrow_schema, scan_schema};
+use crate::table::{WriteDefaults, table_scan_schema, table_schema};
 
 /// The columns of a table that is changed, in the types that its values are written and scanned in.
 pub(super) struct Columns {
@@ -27,11 +27,11 @@ pub(super) struct Columns {
 
 impl Columns {
     pub fn new(target: &TableTarget) -> Result<Columns> {
-        let schema = target.version.metadata.current_schema();
+        let metadata = &target.version.metadata;
         Ok(Columns {
-            written: arrow_schema(schema)?,
-            scanned: scan_schema(schema)?,
-            defaults: write_defaults(schema)?,
+            written: table_schema(metadata)?,
+            scanned: table_scan_schema(metadata)?,
+            defaults: write_defaults(metadata.current_schema())?,
         })
     }
 

@@ -177,8 +177,8 @@ fn subqueries_for_a_value_check_that_there_is_one() {
         "SELECT NULL AS f FROM a",
     );
     check(
-        "SELECT k.x, unnest((SELECT array_agg(y) FROM d WHERE d.k = k.x)) AS y FROM pg_catalog.pg_constraint k",
-        "SELECT k.x, unnest(NULL::TEXT[]) AS y FROM pg_catalog.pg_constraint k",
+        "SELECT k.x, unnest((SELECT array_agg(y) FROM d WHERE d.k = k.x)) AS y FROM pg_catalog.pg_trigger k",
+        "SELECT k.x, unnest(NULL::TEXT[]) AS y FROM pg_catalog.pg_trigger k",
     );
     check(
         "SELECT CASE WHEN EXISTS (SELECT 1 FROM pg_catalog.pg_type t JOIN pg_catalog.pg_enum e ON e.x = t.x) THEN 1 END FROM a",
