@@ -324,8 +324,9 @@ fn spoken_plan_error(first: &str, whole: &str) -> Option<Error> {
     }
     if first.starts_with("LIMIT must be") || first.starts_with("OFFSET must be") {
         let clause = first.split(' ').next()?;
+        let limit = clause == "LIMIT";
         return Some(Error::new(
-            SqlState::INVALID_ROW_COUNT_IN_LIMIT,
+            if limit { SqlState::INVALID_ROW_COUNT_IN_LIMIT } else { SqlState::INVALID_ROW_COUNT_IN_OFFSET },
             format!("{clause} must not be negative"),
         ));
     }
@@ -371,6 +372,11 @@ fn execution_error(text: &str) -> Error {
     }
     if text.starts_with("negative count not allowed") || text.starts_with("negative substring length") {
         return Error::new(SqlState::SUBSTRING_ERROR, "negative substring length not allowed");
+    }
+    if let Some(unit) = text.strip_prefix("Unsupported date_trunc granularity: '") {
+        let message =
+            format!("timestamp units \"{}\" not recognized", unit.split('\'').next().unwrap_or_default());
+        return Error::new(SqlState::INVALID_PARAMETER_VALUE, message);
     }
     let lower = text.to_lowercase();
     let state = if lower.contains("divide by zero") || lower.contains("division by zero") {

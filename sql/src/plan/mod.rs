@@ -13,6 +13,7 @@ mod constraint;
 mod copy;
 mod correlation;
 mod define;
+mod distinct;
 mod domain;
 mod errors;
 mod lateral;

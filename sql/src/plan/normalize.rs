@@ -4,6 +4,7 @@
 
 use std::ops::ControlFlow;
 
+use super::distinct::first_rows;
 use datafusion::sql::sqlparser::ast::{
     BinaryOperator, Distinct, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentList,
     FunctionArguments, Ident, LimitClause, ObjectName, OrderByKind, Query, Select, SelectItem, SetExpr,
@@ -24,7 +25,7 @@ impl VisitorMut for Normalizer {
         fetch_as_limit(query);
         name_recursion(query);
         order_of_distinct(query);
-        items_of_distinct_on(query);
+        first_rows(query);
         ControlFlow::Continue(())
     }
 
@@ -167,39 +168,6 @@ fn order_of_distinct(query: &mut Query) {
             order.expr = Expr::Value(Value::Number((place + 1).to_string(), false).into());
         }
     }
-}
-
-/// In `DISTINCT ON (…)` and its order, the place or the name of a selected item stands for the item itself; the planner
-/// orders by what the items are computed from, where neither is known.
-fn items_of_distinct_on(query: &mut Query) {
-    let SetExpr::Select(select) = query.body.as_mut() else { return };
-    let Some(Distinct::On(keys)) = &mut select.distinct else { return };
-    let item = |expression: &Expr| {
-        let place = match expression {
-            Expr::Value(value) => match &value.value {
-                Value::Number(place, _) => place.parse::<usize>().ok()?.checked_sub(1),
-                _ => None,
-            },
-            Expr::Identifier(name) => select.projection.iter().position(
-                |item| matches!(item, SelectItem::ExprWithAlias { alias, .. } if alias.value == name.value),
-            ),
-            _ => None,
-        };
-        match select.projection.get(place?)? {
-            SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } => Some(expr.clone()),
-            _ => None,
-        }
-    };
-    let replace = |expression: &mut Expr| {
-        if let Some(item) = item(expression) {
-            *expression = item;
-        }
-    };
-    keys.iter_mut().for_each(replace);
-    let Some(OrderByKind::Expressions(orders)) = query.order_by.as_mut().map(|order| &mut order.kind) else {
-        return;
-    };
-    orders.iter_mut().for_each(|order| replace(&mut order.expr));
 }
 
 /// `a ^ b` is `power(a, b)`.

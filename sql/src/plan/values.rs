@@ -4,15 +4,15 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use arrow::datatypes::{DataType, Field, FieldRef, Fields};
+use arrow::datatypes::{DataType, Field, FieldRef, Fields, TimeUnit};
 use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
 use datafusion::common::{DFSchema, DFSchemaRef};
 use datafusion::execution::SessionState;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::sql::planner::PlannerContext;
-use datafusion::sql::sqlparser::ast::{Expr, Ident, Query, SelectItem, SetExpr, Value};
+use datafusion::sql::sqlparser::ast::{self, Expr, Ident, Query, SelectItem, SetExpr, Value};
 
-use super::assign::{assign, mismatch, takes_numbers};
+use super::assign::{assign, assignable, mismatch, takes_numbers};
 use super::nested::{has_fields, into_column};
 use super::{engine_error, normalize};
 use crate::error::Result;
@@ -120,6 +120,9 @@ pub(super) fn put_nested(
 
 /// The planner would take a number for a count of days, or for a truth value.
 fn check_literal(cell: &Expr, field: &Field) -> Result<()> {
+    if let Some(written) = written_type(cell).filter(|written| !assignable(written, field.data_type())) {
+        return Err(engine_error(mismatch(&Field::new("value", written, true), field)));
+    }
     let Expr::Value(value) = cell else { return Ok(()) };
     let given = match &value.value {
         Value::Number(..) if !takes_numbers(field.data_type()) => DataType::Int64,
@@ -129,6 +132,28 @@ fn check_literal(cell: &Expr, field: &Field) -> Result<()> {
         _ => return Ok(()),
     };
     Err(engine_error(mismatch(&Field::new("value", given, true), field)))
+}
+
+/// The type that a cell says it has, `DATE '2024-01-01'` or `1::bigint`, as far as it matters to where it may go.
+fn written_type(cell: &Expr) -> Option<DataType> {
+    let written = match cell {
+        Expr::TypedString(literal) => &literal.data_type,
+        Expr::Cast { data_type, .. } => data_type,
+        _ => return None,
+    };
+    Some(match written {
+        ast::DataType::Date => DataType::Date32,
+        ast::DataType::Timestamp(..) => DataType::Timestamp(TimeUnit::Microsecond, None),
+        ast::DataType::Time(..) => DataType::Time64(TimeUnit::Microsecond),
+        ast::DataType::Boolean | ast::DataType::Bool => DataType::Boolean,
+        ast::DataType::Int(_)
+        | ast::DataType::Integer(_)
+        | ast::DataType::BigInt(_)
+        | ast::DataType::SmallInt(_)
+        | ast::DataType::Numeric(_)
+        | ast::DataType::DoublePrecision => DataType::Int64,
+        _ => return None,
+    })
 }
 
 fn convert_text(cell: &mut Expr, field: &Field) {

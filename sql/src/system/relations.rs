@@ -70,7 +70,6 @@ fn push_system_class(rows: &mut Rows, table: &Declared) -> Result<()> {
 async fn push_class(scan: &Scan, rows: &mut Rows, found: &Found) -> Result<()> {
     let relation = &found.relation;
     let view = matches!(relation.kind, RelationKind::View(_));
-    let figures = figures(scan, found)?;
     let count = if scan.wants("relnatts") { columns::count(&scan.context, relation).await? } else { 0 };
     let acl = if scan.wants("relacl") {
         grants::access_list(&scan.context, Some(Securable::Relation(relation.id)), relation.owner)?
@@ -90,7 +89,7 @@ async fn push_class(scan: &Scan, rows: &mut Rows, found: &Found) -> Result<()> {
         ("relkind", if view { "v" } else { "r" }.into()),
         ("relpersistence", if is_temporary_namespace(&found.namespace.name) { "t" } else { "p" }.into()),
         ("relnatts", count.into()),
-        ("reltuples", Value::Float(figures.rows.map_or(-1.0, as_estimate))),
+        ("reltuples", Value::Float(row_count(scan, found)?.map_or(-1.0, as_estimate))),
         // relpages stays zero: there are no pages, and DuckDB asks a table that has some for rows by their `ctid`.
         ("relhasrules", view.into()),
         ("relispopulated", true.into()),
@@ -139,24 +138,13 @@ fn as_estimate(rows: u64) -> f64 {
     rows as f64
 }
 
-/// What is known of a table's size without reading it.
-pub struct Figures {
-    pub rows: Option<u64>,
-    pub bytes: Option<u64>,
-}
-
-/// Iceberg tables keep their figures in the pointer; an external table has what its last crawl saw.
-pub fn figures(scan: &Scan, found: &Found) -> Result<Figures> {
+/// The rows of an Iceberg table, which its pointer tells; of anything else they are not known without reading it.
+fn row_count(scan: &Scan, found: &Found) -> Result<Option<u64>> {
     Ok(match &found.relation.kind {
-        RelationKind::Table => match scan.context.reader.pointer(found.relation.id)? {
-            Some(pointer) => Figures { rows: Some(pointer.row_count), bytes: Some(pointer.bytes) },
-            None => Figures { rows: None, bytes: None },
-        },
-        RelationKind::External(table) => {
-            let bytes = table.properties.get("bytes").and_then(|bytes| bytes.parse().ok());
-            Figures { rows: None, bytes }
+        RelationKind::Table => {
+            scan.context.reader.pointer(found.relation.id)?.map(|pointer| pointer.row_count)
         }
-        RelationKind::View(_) => Figures { rows: None, bytes: None },
+        RelationKind::External(_) | RelationKind::View(_) => None,
     })
 }
 
@@ -221,7 +209,7 @@ pub fn pg_stat_tables(scan: &Scan) -> Result<Rows> {
         if matches!(found.relation.kind, RelationKind::View(_)) {
             continue;
         }
-        let live = figures(scan, &found)?.rows;
+        let live = row_count(scan, &found)?;
         rows.push([
             ("relid", found.relation.id.oid().into()),
             ("schemaname", found.namespace.name.into()),
