@@ -72,7 +72,8 @@ impl Needs<'_> {
             }
             Action::Change(change) => self.change(change),
             Action::CopyFrom(copy) => self.copy_from(copy),
-            Action::CopyTo { action, options: _ } => self.action(action)?,
+            Action::CopyTo { action, .. } => self.action(action)?,
+            Action::Load { target, columns: _, source } => self.insert(&target.found, source),
             Action::Truncate(targets) => {
                 targets.iter().for_each(|target| self.relation(&target.found, Privilege::Truncate));
             }
@@ -152,6 +153,11 @@ impl Needs<'_> {
     fn change(&mut self, change: &Change) {
         change.privileges().into_iter().for_each(|privilege| self.relation(&change.target.found, privilege));
         change.queries().into_iter().for_each(|query| self.query(query));
+    }
+
+    fn insert(&mut self, found: &Found, source: &ResolvedQuery) {
+        self.relation(found, Privilege::Insert);
+        self.query(source);
     }
 
     fn copy_from(&mut self, copy: &CopyInto) {

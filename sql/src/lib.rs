@@ -50,7 +50,7 @@ pub mod types;
 mod error;
 mod sqlstate;
 
-pub use copy::{CopyColumns, CopyFormat, CopyHeader, CopyIn, CopyOptions};
+pub use copy::{CopyColumns, CopyFormat, CopyHeader, CopyIn, CopyOptions, FileBytes, FileSink};
 pub use engine::{Engine, EngineOptions, Login};
 pub use error::{Error, Result};
 pub use notify::Notification;

@@ -8,7 +8,7 @@ use arrow::record_batch::RecordBatch;
 use futures::{Stream, StreamExt};
 
 use crate::advisory::EndOfStatement;
-use crate::copy::{CopyIn, CopyOptions};
+use crate::copy::{CopyIn, CopyOptions, FileSink};
 use crate::error::Result;
 use crate::sqlstate::SqlState;
 
@@ -21,8 +21,8 @@ pub enum Outcome {
     Rows { schema: SchemaRef, rows: Rows, tag: &'static str },
     /// No rows, and the whole command tag: `INSERT 0 5`.
     Done { tag: String },
-    /// Rows for a `COPY TO`, to be written as the options say.
-    CopyOut { schema: SchemaRef, rows: Rows, options: CopyOptions },
+    /// Rows for a `COPY TO`, to be written as the options say: for the client, or into a file.
+    CopyOut { schema: SchemaRef, rows: Rows, options: CopyOptions, file: Option<FileSink> },
     /// A `COPY FROM` that waits for rows.
     CopyIn(Box<CopyIn>),
 }
@@ -44,8 +44,8 @@ impl Outcome {
         };
         match self {
             Outcome::Rows { schema, rows, tag } => Outcome::Rows { schema, rows: hold(rows), tag },
-            Outcome::CopyOut { schema, rows, options } => {
-                Outcome::CopyOut { schema, rows: hold(rows), options }
+            Outcome::CopyOut { schema, rows, options, file } => {
+                Outcome::CopyOut { schema, rows: hold(rows), options, file }
             }
             done => done,
         }
@@ -63,7 +63,7 @@ impl std::fmt::Debug for Outcome {
         match self {
             Outcome::Rows { schema, tag, rows: _ } => write!(f, "Rows({tag}, {schema:?})"),
             Outcome::Done { tag } => write!(f, "Done({tag})"),
-            Outcome::CopyOut { schema, options, rows: _ } => write!(f, "CopyOut({options:?}, {schema:?})"),
+            Outcome::CopyOut { schema, options, .. } => write!(f, "CopyOut({options:?}, {schema:?})"),
             Outcome::CopyIn(copy) => copy.fmt(f),
         }
     }

@@ -338,9 +338,9 @@ impl Session {
                 let rows = stop.clone().guard(rows, context.scope.reader.clone());
                 Ok(Outcome::Rows { schema, rows, tag })
             }
-            Outcome::CopyOut { schema, rows, options } => {
+            Outcome::CopyOut { schema, rows, options, file } => {
                 let rows = stop.clone().guard(rows, context.scope.reader.clone());
-                Ok(Outcome::CopyOut { schema, rows, options })
+                Ok(Outcome::CopyOut { schema, rows, options, file })
             }
             done => Ok(done),
         }

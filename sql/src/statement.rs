@@ -25,7 +25,7 @@ pub use change::{
     NewValue, Update,
 };
 pub use constraint::{Constraint, ConstraintRule, ForeignKey};
-pub use copy::{CopyFrom, CopySource, CopyTo};
+pub use copy::{CopyFrom, CopySource, CopyTo, FromFile, ToFile};
 pub use portal::{Declare, Direction, Execute, Fetch, Prepare};
 
 /// A name of one to three parts, already folded to lower case where it was not quoted.

@@ -185,8 +185,8 @@ impl Connection {
         }
         match self.session.execute(statement, &portal.parameters).await? {
             Outcome::Done { tag } => Ok(Started::Done(tag)),
-            Outcome::CopyOut { schema, rows, options } => {
-                self.copy_out(schema, rows, options, output).await.map(Started::Done)
+            Outcome::CopyOut { schema, rows, options, file } => {
+                self.copy_out(schema, rows, options, file, output).await.map(Started::Done)
             }
             Outcome::CopyIn(copy) => self.copy_in(*copy, inbox, output).await.map(Started::Done),
             Outcome::Rows { schema, rows, tag } => {

@@ -69,8 +69,8 @@ impl Connection {
                 self.door.metrics.rows_sent.increment(sent.rows as u64);
                 cursor.tag(sent.rows)
             }
-            Outcome::CopyOut { schema, rows, options } => {
-                self.copy_out(schema, rows, options, output).await?
+            Outcome::CopyOut { schema, rows, options, file } => {
+                self.copy_out(schema, rows, options, file, output).await?
             }
             Outcome::CopyIn(copy) => self.copy_in(*copy, inbox, output).await?,
         };

@@ -8,6 +8,7 @@ use tokio::task::JoinHandle;
 
 use super::options::CopyOptions;
 use super::source::Incoming;
+use super::transfer::FileBytes;
 use crate::error::{Error, Result};
 
 /// Takes the rows of a `COPY FROM`. Dropping it leaves nothing of them.
@@ -18,6 +19,7 @@ pub struct CopyIn {
     relation: String,
     sender: mpsc::Sender<Incoming>,
     write: Write,
+    source: Option<FileBytes>,
 }
 
 /// The write of the rows.
@@ -36,8 +38,14 @@ impl CopyIn {
         relation: String,
         sender: mpsc::Sender<Incoming>,
         write: JoinHandle<Result<u64>>,
+        source: Option<FileBytes>,
     ) -> CopyIn {
-        CopyIn { columns, options, relation, sender, write: Write::Running(write) }
+        CopyIn { columns, options, relation, sender, write: Write::Running(write), source }
+    }
+
+    /// The file that the data is in; None when the client sends it.
+    pub fn take_source(&mut self) -> Option<FileBytes> {
+        self.source.take()
     }
 
     /// The columns that are to come, in their order. A row with NULL in one that is not nullable is an error.

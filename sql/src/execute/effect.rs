@@ -27,7 +27,7 @@ impl Effect {
             PlanKind::Query(_) | PlanKind::Declare(..) | PlanKind::Explain { .. } => Effect::Reads,
             PlanKind::Insert(_) => Effect::Writes("INSERT"),
             PlanKind::Change(change) => Effect::Writes(change.kind.word()),
-            PlanKind::CopyFrom(_) => Effect::Writes("COPY FROM"),
+            PlanKind::CopyFrom(_) | PlanKind::Load(_) => Effect::Writes("COPY FROM"),
             PlanKind::CopyTo { copied, .. } => Effect::of(copied),
             PlanKind::CreateTable(_) => Effect::Writes("CREATE TABLE"),
             PlanKind::CreateView(_) => Effect::Writes("CREATE VIEW"),
@@ -43,7 +43,7 @@ impl Effect {
             }
             Action::Insert { .. } => Effect::Writes("INSERT"),
             Action::Change(change) => Effect::Writes(change.word()),
-            Action::CopyFrom(_) => Effect::Writes("COPY FROM"),
+            Action::CopyFrom(_) | Action::Load { .. } => Effect::Writes("COPY FROM"),
             Action::CopyTo { action, .. } => Effect::of_action(action),
             Action::CreateTable { .. } => Effect::Writes("CREATE TABLE"),
             Action::CreateView { .. } => Effect::Writes("CREATE VIEW"),

@@ -65,14 +65,18 @@ pub(crate) async fn execute(plan: Plan, context: &mut Context, session: &mut Ses
         }
         PlanKind::Insert(plan) => write::insert(*plan, context).await,
         PlanKind::Change(plan) => change::change(*plan, context).await,
-        PlanKind::CopyFrom(plan) => Ok(copy::copy_from(*plan, context)),
-        PlanKind::CopyTo { copied, options } => {
+        PlanKind::CopyFrom(plan) => copy::copy_from(*plan, context).await,
+        PlanKind::Load(plan) => {
+            let rows = write::insert_rows(*plan, context).await?;
+            Ok(Outcome::done(format!("COPY {rows}")))
+        }
+        PlanKind::CopyTo { copied, options, file } => {
             let copied = match *copied {
                 PlanKind::Query(plan) => context.stop.or(query::run(plan, context)).await?,
                 PlanKind::Change(plan) => change::change(*plan, context).await?,
                 _ => return Err(Error::internal("a statement that is copied gives no rows")),
             };
-            copy::copy_to(copied, options)
+            copy::copy_to(copied, options, file, context).await
         }
         PlanKind::CreateTable(plan) => {
             plan.notices.iter().for_each(|text| session.notify(Notice::plain(text)));
@@ -142,6 +146,7 @@ async fn direct(action: Action, context: &Context, session: &mut Session) -> Res
         | Action::Change(_)
         | Action::CopyFrom(_)
         | Action::CopyTo { .. }
+        | Action::Load { .. }
         | Action::CreateTable { .. }
         | Action::CreateView { .. }
         | Action::AlterTable { .. } => Err(Error::internal("a planned statement came unplanned")),

@@ -18,6 +18,24 @@ const CHUNK_BYTES: usize = 1 << 20;
 /// The longest record. A longer one is almost always a quote or a bracket that is never closed.
 const RECORD_BYTES_MAX: usize = 256 << 20;
 
+/// The bytes of a file, decompressed.
+pub async fn chunks_of(
+    store: &Arc<dyn ObjectStore>,
+    path: &Path,
+    compression: FileCompressionType,
+) -> Result<BoxStream<'static, Result<Bytes, DataFusionError>>, Problem> {
+    let payload = store.get(path).await.map_err(|error| Problem::store(&error))?.payload;
+    match payload {
+        GetResultPayload::File(file, _) => {
+            Ok(read_chunks(compression.convert_read(file).map_err(|error| Problem::compression(&error))?))
+        }
+        GetResultPayload::Stream(stream) => {
+            let stream = stream.map_err(DataFusionError::from).boxed();
+            compression.convert_stream(stream).map_err(|error| Problem::compression(&error))
+        }
+    }
+}
+
 /// A window over the bytes of a file: the front is consumed record by record, the back grows chunk by chunk.
 pub struct Feed {
     chunks: BoxStream<'static, Result<Bytes, DataFusionError>>,
@@ -36,17 +54,7 @@ impl Feed {
         path: &Path,
         compression: FileCompressionType,
     ) -> Result<Feed, Problem> {
-        let payload = store.get(path).await.map_err(|error| Problem::store(&error))?.payload;
-        let chunks = match payload {
-            GetResultPayload::File(file, _) => {
-                read_chunks(compression.convert_read(file).map_err(|error| Problem::compression(&error))?)
-            }
-            GetResultPayload::Stream(stream) => {
-                let stream = stream.map_err(DataFusionError::from).boxed();
-                compression.convert_stream(stream).map_err(|error| Problem::compression(&error))?
-            }
-        };
-        Feed::start(chunks).await
+        Feed::start(chunks_of(store, path, compression).await?).await
     }
 
     /// A feed of bytes in memory.

@@ -10,8 +10,9 @@ use super::change::expression;
 use super::{Cursor, statement};
 use crate::copy::{CopyColumns, CopyFormat, CopyHeader, CopyOptions};
 use crate::error::{Error, Result};
+use crate::files::ReadFunction;
 use crate::sqlstate::SqlState;
-use crate::statement::{CopyFrom, CopySource, CopyTo, Statement};
+use crate::statement::{CopyFrom, CopySource, CopyTo, FromFile, Statement, ToFile};
 
 /// Characters that mean something else in the text format.
 const NO_DELIMITERS: &str = "\\.abcdefghijklmnopqrstuvwxyz0123456789";
@@ -23,7 +24,7 @@ pub(super) fn copy(cursor: &mut Cursor) -> Result<Statement> {
         let source = CopySource::Statement(Box::new(returning_statement(cursor)?));
         cursor.expect(")")?;
         cursor.expect("TO")?;
-        client(cursor)?;
+        given.file = other_end(cursor)?;
         return to(source, given, cursor);
     }
     if cursor.peek_is("BINARY") && cursor.peek_nth(1) != "FROM" && cursor.peek_nth(1) != "TO" {
@@ -37,28 +38,32 @@ pub(super) fn copy(cursor: &mut Cursor) -> Result<Statement> {
         cursor.expect(")")?;
     }
     if cursor.eat("TO") {
-        client(cursor)?;
+        given.file = other_end(cursor)?;
         old_delimiters(cursor, &mut given)?;
         return to(CopySource::Table { table, columns }, given, cursor);
     }
     cursor.expect("FROM")?;
-    client(cursor)?;
+    given.file = other_end(cursor)?;
     old_delimiters(cursor, &mut given)?;
     options(cursor, &mut given)?;
-    let options = given.check(Direction::From)?;
+    let file = given.file.take().map(|location| FromFile { location, read_as: given.read_as() });
+    let options =
+        given.check_typed(file.as_ref().is_some_and(|file| file.read_as.is_some()), Direction::From)?;
     let filter = if cursor.eat("WHERE") { Some(condition(cursor)?) } else { None };
-    Ok(Statement::CopyFrom(CopyFrom { table, columns, options, filter }))
+    Ok(Statement::CopyFrom(CopyFrom { table, columns, options, file, filter }))
 }
 
 fn to(source: CopySource, mut given: Given, cursor: &mut Cursor) -> Result<Statement> {
     options(cursor, &mut given)?;
-    let options = given.check(Direction::To)?;
+    let parquet = given.read_as() == Some(ReadFunction::Parquet);
+    let file = given.file.take().map(|location| ToFile { location, parquet });
+    let options = given.check_typed(file.is_some() && parquet, Direction::To)?;
     if cursor.peek_is("WHERE") {
         return Err(Error::new(SqlState::SYNTAX_ERROR, "WHERE clause not allowed with COPY TO")
             .with_hint("Copy a query: COPY (SELECT … WHERE …) TO STDOUT.")
             .with_position(cursor.position()));
     }
-    Ok(Statement::CopyTo(CopyTo { source, options }))
+    Ok(Statement::CopyTo(CopyTo { source, options, file }))
 }
 
 /// A query, or a statement that returns the rows that it changes.
@@ -86,25 +91,19 @@ fn returning_statement(cursor: &mut Cursor) -> Result<Statement> {
     Ok(found)
 }
 
-/// The client as the other end. As in PostgreSQL, either name stands for it in either direction.
-fn client(cursor: &mut Cursor) -> Result<()> {
+/// What the data comes from or goes to: a file, or None for the client. As in PostgreSQL, either name stands for the
+/// client in either direction.
+fn other_end(cursor: &mut Cursor) -> Result<Option<String>> {
     if cursor.eat("STDIN") || cursor.eat("STDOUT") {
-        return Ok(());
+        return Ok(None);
     }
     let position = cursor.position();
     match cursor.peek() {
         Token::Word(_) if cursor.peek_is("PROGRAM") => Err(Error::unsupported("COPY with PROGRAM")
             .with_hint("Run the program at the client: \\copy … program in psql.")
             .with_position(position)),
-        Token::SingleQuotedString(_) | Token::EscapedStringLiteral(_) => {
-            Err(Error::unsupported("COPY with a file of the server")
-                .with_hint(
-                    "Read files with read_csv, read_json or read_parquet in a query; \\copy in psql copies \
-                     files of the client.",
-                )
-                .with_position(position))
-        }
-        _ => Err(cursor.expected("STDIN or STDOUT")),
+        Token::SingleQuotedString(_) | Token::EscapedStringLiteral(_) => literal(cursor).map(Some),
+        _ => Err(cursor.expected("STDIN, STDOUT or a file in quotes")),
     }
 }
 
@@ -275,6 +274,8 @@ struct Given {
     force_not_null: Option<CopyColumns>,
     force_null: Option<CopyColumns>,
     encoding: Option<String>,
+    /// The other end, if it is not the client.
+    file: Option<String>,
 }
 
 fn once<T>(place: &mut Option<T>, value: T, position: u32) -> Result<()> {
@@ -310,13 +311,36 @@ impl Given {
         }
     }
 
+    /// How a file is read whose columns have names and types of their own.
+    fn read_as(&self) -> Option<ReadFunction> {
+        match self.format.as_deref() {
+            Some("parquet") => Some(ReadFunction::Parquet),
+            Some("json") => Some(ReadFunction::Json),
+            _ => None,
+        }
+    }
+
+    /// The checks; what PostgreSQL says of its own binary format holds of files with types, too.
+    fn check_typed(mut self, typed: bool, direction: Direction) -> Result<CopyOptions> {
+        if !typed {
+            return self.check(direction);
+        }
+        let format = self.format.replace("binary".to_owned()).unwrap_or_default().to_uppercase();
+        self.check(direction).map_err(|error| {
+            let message = error.message.replace("BINARY mode", &format!("{format} mode"));
+            Error { message, ..error }
+        })
+    }
+
     fn format(&self) -> Result<CopyFormat> {
         match self.format.as_deref() {
             None | Some("text") => Ok(CopyFormat::Text),
             Some("csv") => Ok(CopyFormat::Csv),
             Some("binary") => Ok(CopyFormat::Binary),
             Some(other) => Err(invalid(format!("COPY format \"{other}\" not recognized"))
-                .with_hint("The formats are text, csv and binary.")),
+                .with_hint(
+                    "The formats are text, csv and binary; those of files are parquet, and in COPY FROM json, too.",
+                )),
         }
     }
 

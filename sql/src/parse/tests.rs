@@ -132,7 +132,10 @@ fn trap_t13_clauses_that_nobody_consumes_are_named() {
             "INSERT INTO t VALUES (1) ON CONFLICT DO NOTHING",
             "0A000 @38: ON CONFLICT without key columns is not supported",
         ),
-        ("COPY t TO '/etc/x.csv'", "0A000 @11: COPY with a file of the server is not supported"),
+        ("COPY t TO PROGRAM 'cat'", "0A000 @11: COPY with PROGRAM is not supported"),
+        ("COPY t TO '/x' (FORMAT json)", "22023: COPY format \"json\" not recognized"),
+        ("COPY t TO STDOUT (FORMAT parquet)", "22023: COPY format \"parquet\" not recognized"),
+        ("COPY t FROM '/x' (FORMAT parquet, NULL '')", "42601: cannot specify NULL in PARQUET mode"),
         ("GRANT SELECT (a) ON t TO bob", "0A000 @14: a grant on columns is not supported"),
     ]);
 }

@@ -8,6 +8,7 @@ use arrow::datatypes::{FieldRef, Schema, SchemaRef};
 use datafusion::datasource::{ViewTable, provider_as_source};
 use datafusion::logical_expr::{LogicalPlan, LogicalPlanBuilder};
 use datafusion::sql::planner::PlannerContext;
+use tarn_catalog::storage::Checked;
 use tokio::sync::mpsc;
 
 use super::change::Checks;
@@ -17,6 +18,7 @@ use crate::copy::{CopyColumns, CopyOptions, Incoming, copy_source};
 use crate::error::{Error, Result};
 use crate::resolve::{CopyInto, ResolvedQuery, rows_reference};
 use crate::sqlstate::SqlState;
+use crate::statement::ToFile;
 use crate::table::{arrow_schema, table_schema, without_column_ids};
 
 /// Rows that a client will send, and what becomes of them.
@@ -27,10 +29,34 @@ pub(crate) struct CopyPlan {
     pub options: CopyOptions,
     /// Where the rows go in.
     pub sender: mpsc::Sender<Incoming>,
+    /// The file that the data is in; None when the client sends it.
+    pub file: Option<Checked>,
+}
+
+/// The file of a `COPY TO`.
+pub(crate) struct CopyFile {
+    pub place: Checked,
+    pub parquet: bool,
+}
+
+/// Who may read files may write them.
+pub(super) fn plan_file(file: &ToFile, context: &Context) -> Result<CopyFile> {
+    let location = file.location.as_str();
+    if !location.starts_with('/') && !location.contains("://") {
+        let message = "relative path not allowed for COPY to file";
+        return Err(Error::new(SqlState::INVALID_NAME, message).with_hint(
+            "Give an absolute path, file:// or s3://bucket/key; \\copy in psql writes files of the client.",
+        ));
+    }
+    let guard = context.catalog().storage().guard();
+    let place = guard.user_path(&context.scope.principal, location)?;
+    Ok(CopyFile { place, parquet: file.parquet })
 }
 
 pub(super) async fn plan_copy_from(copy: CopyInto, context: &Context) -> Result<CopyPlan> {
-    let CopyInto { target, columns, filter, options } = copy;
+    let CopyInto { target, columns, filter, options, location } = copy;
+    let guard = context.catalog().storage().guard();
+    let file = location.map(|location| guard.user_path(&context.scope.principal, &location)).transpose()?;
     let metadata = Arc::clone(&target.version.metadata);
     let table = table_schema(&metadata)?;
     let places = places(&columns, &table, &target.found.relation.name)?;
@@ -54,7 +80,7 @@ pub(super) async fn plan_copy_from(copy: CopyInto, context: &Context) -> Result<
         input = checks.of_rows(input)?;
     }
     let insert = InsertPlan { target, input, overwrite: false };
-    Ok(CopyPlan { insert, columns, options, sender })
+    Ok(CopyPlan { insert, columns, options, sender, file })
 }
 
 fn filtered(rows: LogicalPlan, filter: &ResolvedQuery, context: &Context) -> Result<LogicalPlan> {

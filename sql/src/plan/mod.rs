@@ -44,7 +44,7 @@ pub(crate) use alter::{AlterPlan, Proof, sort_fields};
 pub(crate) use arguments::Arguments;
 pub(crate) use change::{ChangeKind, ChangePlan, FRONT, RowAction};
 pub(crate) use constraint::shown_name;
-pub(crate) use copy::{CopyPlan, check_columns};
+pub(crate) use copy::{CopyFile, CopyPlan, check_columns};
 pub(crate) use define::{TablePlan, ViewPlan};
 pub(crate) use errors::engine_error;
 pub(crate) use membership::ThreeValuedMembership;
@@ -230,7 +230,10 @@ pub(crate) enum PlanKind {
     CopyTo {
         copied: Box<PlanKind>,
         options: CopyOptions,
+        file: Option<CopyFile>,
     },
+    /// Rows of a file, and a tag of their own.
+    Load(Box<InsertPlan>),
     CreateTable(Box<TablePlan>),
     CreateView(Box<ViewPlan>),
     AlterTable(Box<AlterPlan>),
@@ -275,9 +278,14 @@ async fn plan_action(action: Action, context: &Context, parameters: &[ArrayRef])
             PlanKind::Change(Box::new(plan.bind(parameters)?))
         }
         Action::CopyFrom(copy) => PlanKind::CopyFrom(Box::new(copy::plan_copy_from(*copy, context).await?)),
-        Action::CopyTo { action, options } => {
+        Action::CopyTo { action, options, file } => {
             let copied = Box::pin(plan_action(*action, context, parameters)).await?;
-            PlanKind::CopyTo { copied: Box::new(copied), options }
+            let file = file.map(|file| copy::plan_file(&file, context)).transpose()?;
+            PlanKind::CopyTo { copied: Box::new(copied), options, file }
+        }
+        Action::Load { target, columns, source } => {
+            let insert = write::plan_insert(target, &columns, Some(&source), false, context, &types).await?;
+            PlanKind::Load(Box::new(insert))
         }
         Action::CreateTable { namespace, existing, table, objects, query } => {
             let plan = define::plan_table(namespace, existing, *table, objects, query, context).await?;
@@ -320,6 +328,7 @@ fn explained(planned: PlanKind) -> Result<(Option<String>, LogicalPlan, Option<B
         }
         PlanKind::Explain { .. }
         | PlanKind::CopyFrom(_)
+        | PlanKind::Load(_)
         | PlanKind::CopyTo { .. }
         | PlanKind::Declare(..)
         | PlanKind::CreateView(_)

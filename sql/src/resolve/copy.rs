@@ -1,17 +1,22 @@
 //! `COPY`. The rows that a client sends stand under a name of their own for the condition on them; a table that is
 //! copied out is the query that reads it.
 
-use datafusion::sql::sqlparser::ast::{Ident, ObjectName, SelectItem, TableFactor, TableWithJoins};
+use datafusion::sql::sqlparser::ast::{
+    Expr, Ident, ObjectName, SelectItem, SetExpr, TableFactor, TableWithJoins,
+};
 use tarn_catalog::object::RelationKind;
 
+use super::Action;
 use super::change::{factor, named_factor, quoted, rows_reference, select};
 use super::names::{Named, Scope};
-use super::query::{ResolvedQuery, resolve_with};
+use super::query::{ResolvedQuery, resolve_query, resolve_with};
 use super::target::{TableTarget, table_target};
 use crate::copy::CopyOptions;
 use crate::error::{Error, Result};
+use crate::files::ReadFunction;
+use crate::parse::parse_query;
 use crate::sqlstate::SqlState;
-use crate::statement::{CopyFrom, CopySource, Name, Statement};
+use crate::statement::{CopyFrom, CopySource, FromFile, Name, Statement};
 
 /// A `COPY FROM`, its names found.
 #[derive(Debug)]
@@ -22,11 +27,20 @@ pub(crate) struct CopyInto {
     /// The rows that go into the table, of those that come.
     pub filter: Option<ResolvedQuery>,
     pub options: CopyOptions,
+    /// The file that the data is in; None when the client sends it.
+    pub location: Option<String>,
 }
 
-pub(super) async fn resolve_copy_from(copy: CopyFrom, scope: &Scope) -> Result<CopyInto> {
+pub(super) async fn resolve_copy_from(copy: CopyFrom, scope: &Scope) -> Result<Action> {
     refuse_view(&copy.table, scope, "to", "Copy into the tables that the view reads.")?;
     let target = table_target(&copy.table, scope).await?;
+    let location = match copy.file {
+        Some(FromFile { location, read_as: Some(function) }) => {
+            return load(target, copy.columns, function, &location, copy.filter, scope).await;
+        }
+        Some(FromFile { location, read_as: None }) => Some(location),
+        None => None,
+    };
     let filter = match copy.filter {
         Some(condition) => {
             let alias = quoted(&target.found.relation.name);
@@ -36,7 +50,37 @@ pub(super) async fn resolve_copy_from(copy: CopyFrom, scope: &Scope) -> Result<C
         }
         None => None,
     };
-    Ok(CopyInto { target, columns: copy.columns, filter, options: copy.options })
+    let into = CopyInto { target, columns: copy.columns, filter, options: copy.options, location };
+    Ok(Action::CopyFrom(Box::new(into)))
+}
+
+/// Rows of a file whose columns have names: each column of the table gets the file's of the same name.
+async fn load(
+    target: TableTarget,
+    mut columns: Vec<String>,
+    function: ReadFunction,
+    location: &str,
+    filter: Option<Expr>,
+    scope: &Scope,
+) -> Result<Action> {
+    if columns.is_empty() {
+        let fields = target.version.metadata.current_schema().as_struct().fields();
+        columns = fields.iter().map(|field| field.name.clone()).collect();
+    }
+    let list: Vec<String> = columns.iter().map(|column| quoted(column).to_string()).collect();
+    let text = format!(
+        "SELECT {} FROM {}('{}') AS {}",
+        list.join(", "),
+        function.name(),
+        location.replace('\'', "''"),
+        quoted(&target.found.relation.name)
+    );
+    let mut query = parse_query(&text)?;
+    if let SetExpr::Select(select) = query.body.as_mut() {
+        select.selection = filter;
+    }
+    let source = resolve_query(query, scope, 0).await?;
+    Ok(Action::Load { target, columns, source })
 }
 
 /// The statement whose rows are copied out.

@@ -85,6 +85,13 @@ pub(crate) enum Action {
         /// What is copied.
         action: Box<Action>,
         options: CopyOptions,
+        file: Option<statement::ToFile>,
+    },
+    /// A `COPY FROM` a file whose columns have names and types.
+    Load {
+        target: TableTarget,
+        columns: Vec<String>,
+        source: ResolvedQuery,
     },
     Truncate(Vec<TableTarget>),
     CreateTable {
@@ -234,11 +241,11 @@ async fn action(statement: Statement, scope: &Scope, notices: &mut Vec<String>) 
         Statement::Delete(delete) => Action::Change(Box::new(change::resolve_delete(delete, scope).await?)),
         Statement::Update(update) => Action::Change(Box::new(change::resolve_update(update, scope).await?)),
         Statement::Merge(merge) => Action::Change(Box::new(change::resolve_merge(merge, scope).await?)),
-        Statement::CopyFrom(copy) => Action::CopyFrom(Box::new(copy::resolve_copy_from(copy, scope).await?)),
+        Statement::CopyFrom(copy) => copy::resolve_copy_from(copy, scope).await?,
         Statement::CopyTo(copy) => {
             let copied = copy::copied(copy.source, scope)?;
             let copied = Box::pin(action(copied, scope, notices)).await?;
-            Action::CopyTo { action: Box::new(copied), options: copy.options }
+            Action::CopyTo { action: Box::new(copied), options: copy.options, file: copy.file }
         }
         Statement::Truncate(names) => {
             let mut targets = Vec::new();

@@ -22,6 +22,7 @@ pub(crate) fn tables_read_by(change: &Change) -> Vec<(RelationId, Reading)> {
 fn collect(action: &Action, tables: &mut Vec<(RelationId, Reading)>) {
     match action {
         Action::Query(query) | Action::Declare { query, .. } => of_query(query, tables),
+        Action::Load { source, .. } => of_query(source, tables),
         Action::Insert { source, .. } => source.iter().for_each(|query| of_query(query, tables)),
         // The rows of its target are the write's own to look after.
         Action::Change(change) => tables.extend(tables_read_by(change)),

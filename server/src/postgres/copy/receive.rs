@@ -1,4 +1,4 @@
-//! Takes the data of a `COPY FROM` from the client: chunks are taken apart by other threads, a few at a time, and their
+//! Takes the data of a `COPY FROM` from the client or a file: chunks are taken apart by other threads, a few at a time, and their
 //! rows are handed to the write in the order of the data. Whatever goes wrong, nothing of the copy is left.
 //!
 //! ```text
@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use pgwire::messages::PgWireBackendMessage as Backend;
 use pgwire::messages::copy::CopyInResponse;
-use tarn_sql::{CopyFormat, CopyIn};
+use tarn_sql::{CopyFormat, CopyIn, FileBytes};
 use tokio::task::JoinHandle;
 
 use super::columns::{Decoded, decode};
@@ -35,9 +35,12 @@ impl Connection {
         output: &mut Output,
     ) -> Result<String, Failure> {
         let mut intake = Intake::new(copy, self.zone());
-        let taken = match intake.invite(output).await {
-            Ok(()) => intake.run(inbox).await,
-            Err(failure) => Err(failure),
+        let taken = match intake.copy.take_source() {
+            Some(file) => intake.read(file).await,
+            None => match intake.invite(output).await {
+                Ok(()) => intake.run(inbox).await,
+                Err(failure) => Err(failure),
+            },
         };
         match taken {
             Ok(()) => Ok(format!("COPY {}", intake.copy.finish().await?)),
@@ -102,11 +105,42 @@ impl Intake {
                 }
             }
         }
+        self.take_rest().await
+    }
+
+    /// Takes the data of a file.
+    async fn read(&mut self, mut file: FileBytes) -> Result<(), Failure> {
+        loop {
+            let room = self.decoding.len() < chunks_ahead();
+            tokio::select! {
+                biased;
+                decoded = front(&mut self.decoding) => self.hand_over(decoded?).await?,
+                error = self.copy.failure() => return Err(error.into()),
+                bytes = file.next(), if room => match bytes? {
+                    Some(bytes) => self.push(&bytes).await?,
+                    None => break,
+                },
+            }
+        }
+        self.take_rest().await
+    }
+
+    /// Waits for the chunks that are being taken apart, and for what is left after the last whole record.
+    async fn take_rest(&mut self) -> Result<(), Failure> {
         let chunk = self.splitter.finish();
         self.begin(chunk).await?;
         while !self.decoding.is_empty() {
             let decoded = front(&mut self.decoding).await?;
             self.hand_over(decoded).await?;
+        }
+        Ok(())
+    }
+
+    async fn push(&mut self, bytes: &[u8]) -> Result<(), Failure> {
+        for piece in bytes.chunks(CHUNK_BYTES) {
+            if let Some(chunk) = self.splitter.push(piece)? {
+                self.begin(chunk).await?;
+            }
         }
         Ok(())
     }
@@ -134,11 +168,7 @@ impl Intake {
             let reason = String::from_utf8_lossy(reason);
             return Err(Failure::error("57014", format!("COPY from stdin failed: {reason}")));
         }
-        for piece in bytes.chunks(CHUNK_BYTES) {
-            if let Some(chunk) = self.splitter.push(piece)? {
-                self.begin(chunk).await?;
-            }
-        }
+        self.push(&bytes).await?;
         Ok(Flow::More)
     }
 

@@ -35,7 +35,7 @@ fn unframed(messages: &[u8]) -> Vec<u8> {
 }
 
 fn written(batch: &RecordBatch, options: &CopyOptions) -> Vec<u8> {
-    let writer = CopyWriter::new(&batch.schema(), options.clone(), utc());
+    let writer = CopyWriter::new(&batch.schema(), options.clone(), utc(), true);
     let mut out = Vec::new();
     writer.begin(&mut out).expect("it is written");
     let mut row = 0;

@@ -19,6 +19,8 @@ pub struct CopyWriter {
     zone: Tz,
     /// Bytes that the format gives another meaning.
     special: [bool; 256],
+    /// For a client, not for a file.
+    messages: bool,
 }
 
 #[derive(Debug)]
@@ -40,7 +42,7 @@ pub struct Outgoing {
 }
 
 impl CopyWriter {
-    pub fn new(schema: &SchemaRef, options: CopyOptions, zone: Tz) -> CopyWriter {
+    pub fn new(schema: &SchemaRef, options: CopyOptions, zone: Tz, messages: bool) -> CopyWriter {
         let mut special = [false; 256];
         special[usize::from(options.delimiter)] = true;
         special[usize::from(b'\n')] = true;
@@ -60,7 +62,7 @@ impl CopyWriter {
             force_quote: options.force_quote.has(field.name()),
         };
         let columns = schema.fields().iter().map(column).collect();
-        CopyWriter { columns, options, zone, special }
+        CopyWriter { columns, options, zone, special, messages }
     }
 
     /// What comes before the first row in a message of its own: the names of the columns.
@@ -68,7 +70,7 @@ impl CopyWriter {
         match (self.options.format, self.options.header) {
             // Clients look for the signature in front of the first row, or of the end.
             (CopyFormat::Binary, _) | (_, CopyHeader::No) => Ok(()),
-            (format, _) => message(out, |out| {
+            (format, _) => self.message(out, |out| {
                 for (place, column) in self.columns.iter().enumerate() {
                     if place > 0 {
                         out.put_u8(self.options.delimiter);
@@ -86,6 +88,18 @@ impl CopyWriter {
         }
     }
 
+    /// What is one CopyData message to a client.
+    fn message(&self, out: &mut Vec<u8>, body: impl FnOnce(&mut Vec<u8>) -> Result<()>) -> Result<()> {
+        if !self.messages {
+            return body(out);
+        }
+        out.put_u8(b'd');
+        let start = out.len();
+        out.put_i32(0);
+        body(out)?;
+        put_length(out, start, 0)
+    }
+
     fn signature(&self, out: &mut Vec<u8>) {
         if self.options.format == CopyFormat::Binary {
             out.put_slice(SIGNATURE);
@@ -98,7 +112,7 @@ impl CopyWriter {
         if self.options.format != CopyFormat::Binary {
             return Ok(());
         }
-        message(out, |out| {
+        self.message(out, |out| {
             if first {
                 self.signature(out);
             }
@@ -120,7 +134,7 @@ impl CopyWriter {
         out.reserve(CHUNK_BYTES + CHUNK_BYTES / 4);
         let mut row = rows.row;
         while row < rows.batch.num_rows() && (row == rows.row || out.len() < CHUNK_BYTES) {
-            message(out, |out| {
+            self.message(out, |out| {
                 if rows.first && row == rows.row {
                     self.signature(out);
                 }
@@ -225,15 +239,6 @@ fn binary(cells: &[Cell<'_>], row: usize, out: &mut Vec<u8>) -> Result<()> {
     let too_many = || Error::new(SqlState::PROGRAM_LIMIT_EXCEEDED, "a row has more than 32767 columns");
     out.put_i16(i16::try_from(cells.len()).map_err(|_| too_many())?);
     cells.iter().try_for_each(|cell| cell.write(row, out))
-}
-
-/// One CopyData message.
-fn message(out: &mut Vec<u8>, body: impl FnOnce(&mut Vec<u8>) -> Result<()>) -> Result<()> {
-    out.put_u8(b'd');
-    let start = out.len();
-    out.put_i32(0);
-    body(out)?;
-    put_length(out, start, 0)
 }
 
 /// Numbers, dates and the like are written in few characters, none of which means anything unless an option says so.
