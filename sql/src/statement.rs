@@ -376,6 +376,8 @@ pub struct TableProcedure {
     pub filter: Option<Box<ast::Expr>>,
     /// The statement, for the command tag.
     pub tag: &'static str,
+    /// It ends with its tag alone, as PostgreSQL's VACUUM does, and tells no figures.
+    pub quiet: bool,
 }
 
 /// `ALTER … SET MAINTENANCE POLICY`.

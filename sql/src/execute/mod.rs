@@ -120,7 +120,11 @@ async fn direct(action: Action, context: &Context, session: &mut Session) -> Res
         }
         Action::Crawl { location, schema } => call::crawl(location, schema, context).await,
         Action::SetPolicy { on, before, after } => define::set_policy(&on, before, after, context).await,
-        Action::Procedure(call) => (call.procedure.run)(*call, context).await,
+        Action::Procedure(call) => {
+            let (tag, quiet) = (call.tag, call.quiet);
+            let told = (call.procedure.run)(*call, context).await?;
+            Ok(if quiet { Outcome::done(tag) } else { told })
+        }
         Action::Describe(relation) => show::describe(&relation, context).await,
         Action::Set(set) => session::set(&set, session),
         Action::Show(what) => session::show(&what, session),
@@ -158,7 +162,7 @@ pub(crate) fn result_columns(action: &Action) -> Option<SchemaRef> {
     match action {
         Action::Explain { .. } => Some(query::explain_schema()),
         Action::Crawl { .. } => Some(crate::crawl::report_schema()),
-        Action::Procedure(call) => Some((call.procedure.columns)()),
+        Action::Procedure(call) => (!call.quiet).then(|| (call.procedure.columns)()),
         Action::Describe(_) => Some(show::describe_schema()),
         Action::Show(what) => Some(session::show_schema(what)),
         _ => None,

@@ -23,7 +23,16 @@ pub(super) fn execute(cursor: &mut Cursor, table: Name, if_exists: bool) -> Resu
         false => None,
     };
     let tag = "ALTER TABLE";
-    Ok(Statement::TableProcedure(TableProcedure { table, if_exists, procedure, arguments, filter, tag }))
+    let quiet = false;
+    Ok(Statement::TableProcedure(TableProcedure {
+        table,
+        if_exists,
+        procedure,
+        arguments,
+        filter,
+        tag,
+        quiet,
+    }))
 }
 
 fn arguments(cursor: &mut Cursor) -> Result<Vec<Argument>> {

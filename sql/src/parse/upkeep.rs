@@ -8,10 +8,10 @@ use crate::error::{Error, Result};
 use crate::sqlstate::SqlState;
 use crate::statement::{Argument, ArgumentValue, PolicyOn, SetPolicy, Statement, TableProcedure};
 
-/// `ANALYZE [VERBOSE] [TABLE] t [(columns)]`.
+/// `ANALYZE [VERBOSE] [TABLE] t [(columns)]`, or with a list of options. Without VERBOSE it tells no figures.
 pub(super) fn analyze(cursor: &mut Cursor) -> Result<Statement> {
     cursor.expect("ANALYZE")?;
-    let _ = cursor.eat("VERBOSE");
+    let words = words(cursor)?;
     let _ = cursor.eat("TABLE");
     if cursor.at_end() || cursor.at_semicolon() {
         return Err(every_table("ANALYZE"));
@@ -26,16 +26,15 @@ pub(super) fn analyze(cursor: &mut Cursor) -> Result<Statement> {
         let value = ArgumentValue::Expression(Box::new(ast::Expr::Array(list)));
         arguments.push(Argument { name: Some("columns".to_owned()), value });
     }
-    Ok(procedure("analyze", table, arguments, None, "ANALYZE"))
+    Ok(procedure("analyze", table, arguments, None, "ANALYZE", !words.verbose))
 }
 
-/// `VACUUM [FULL] [ANALYZE] t`.
+/// `VACUUM [FULL] [VERBOSE] [ANALYZE] t`, or with a list of options.
 pub(super) fn vacuum(cursor: &mut Cursor) -> Result<Statement> {
     cursor.expect("VACUUM")?;
-    let _ = cursor.eat("FULL");
-    let _ = cursor.eat("VERBOSE");
+    let words = words(cursor)?;
     let mut arguments = Vec::new();
-    if cursor.eat("ANALYZE") {
+    if words.analyze {
         let value = ArgumentValue::Boolean(true);
         arguments.push(Argument { name: Some("analyze".to_owned()), value });
     }
@@ -43,7 +42,47 @@ pub(super) fn vacuum(cursor: &mut Cursor) -> Result<Statement> {
         return Err(every_table("VACUUM"));
     }
     let table = cursor.name()?;
-    Ok(procedure("vacuum", table, arguments, None, "VACUUM"))
+    Ok(procedure("vacuum", table, arguments, None, "VACUUM", !words.verbose))
+}
+
+/// What is said between the statement's word and the table.
+#[derive(Default)]
+struct Words {
+    verbose: bool,
+    analyze: bool,
+}
+
+fn words(cursor: &mut Cursor) -> Result<Words> {
+    let mut words = Words::default();
+    if !cursor.eat("(") {
+        let _ = cursor.eat("FULL");
+        let _ = cursor.eat("FREEZE");
+        words.verbose = cursor.eat("VERBOSE");
+        words.analyze = cursor.eat("ANALYZE");
+        return Ok(words);
+    }
+    loop {
+        let position = cursor.position();
+        match cursor.word()?.as_str() {
+            "VERBOSE" => words.verbose = cursor.boolean_or(true)?,
+            "ANALYZE" => words.analyze = cursor.boolean_or(true)?,
+            // They are about pages, which there are none of.
+            "FULL" | "FREEZE" | "SKIP_LOCKED" | "DISABLE_PAGE_SKIPPING" | "TRUNCATE" | "PROCESS_TOAST" => {
+                cursor.boolean_or(true)?;
+            }
+            "PARALLEL" => drop(cursor.unsigned()?),
+            "INDEX_CLEANUP" if cursor.eat("AUTO") => {}
+            "INDEX_CLEANUP" => drop(cursor.boolean_or(true)?),
+            other => {
+                let message = format!("unrecognized VACUUM option \"{}\"", other.to_lowercase());
+                return Err(Error::new(SqlState::SYNTAX_ERROR, message).with_position(position));
+            }
+        }
+        if !cursor.eat(",") {
+            cursor.expect(")")?;
+            return Ok(words);
+        }
+    }
 }
 
 /// `OPTIMIZE t [REWRITE DATA USING BIN_PACK] [WHERE filter]`, as Athena has it.
@@ -58,7 +97,7 @@ pub(super) fn optimize(cursor: &mut Cursor) -> Result<Statement> {
         true => Some(Box::new(cursor.with(|parser| parser.parse_expr())?)),
         false => None,
     };
-    Ok(procedure("optimize", table, Vec::new(), filter, "OPTIMIZE"))
+    Ok(procedure("optimize", table, Vec::new(), filter, "OPTIMIZE", false))
 }
 
 fn procedure(
@@ -67,9 +106,10 @@ fn procedure(
     arguments: Vec<Argument>,
     filter: Option<Box<ast::Expr>>,
     tag: &'static str,
+    quiet: bool,
 ) -> Statement {
-    let procedure = name.to_owned();
-    Statement::TableProcedure(TableProcedure { table, if_exists: false, procedure, arguments, filter, tag })
+    let (procedure, if_exists) = (name.to_owned(), false);
+    Statement::TableProcedure(TableProcedure { table, if_exists, procedure, arguments, filter, tag, quiet })
 }
 
 /// The words that begin what becomes of a policy.

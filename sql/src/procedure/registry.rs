@@ -78,6 +78,8 @@ pub(crate) struct ProcedureCall {
     pub filter: Option<ResolvedQuery>,
     /// The statement, for the command tag.
     pub tag: &'static str,
+    /// It ends with its tag alone.
+    pub quiet: bool,
 }
 
 impl ProcedureCall {

@@ -68,7 +68,14 @@ pub(super) async fn resolve_execute(
         execute.tag,
         scope,
     );
-    match resolved.await {
+    let quiet = execute.quiet;
+    let resolved = resolved.await.map(|mut action| {
+        if let Action::Procedure(call) = &mut action {
+            call.quiet = quiet;
+        }
+        action
+    });
+    match resolved {
         Err(error) if execute.if_exists && is_missing(&error) => {
             notices.push(format!("relation \"{}\" does not exist, skipping", execute.table));
             Ok(Action::Nothing { tag: execute.tag })
@@ -102,7 +109,8 @@ async fn resolve_procedure(
         }
         _ => None,
     };
-    Ok(Action::Procedure(Box::new(ProcedureCall { procedure, target, found, arguments, filter, tag })))
+    let quiet = false;
+    Ok(Action::Procedure(Box::new(ProcedureCall { procedure, target, found, arguments, filter, tag, quiet })))
 }
 
 /// Takes a text out of the arguments, by name or by place.
