@@ -7,7 +7,7 @@ use datafusion::sql::sqlparser::ast::{Expr, Query, Visit, Visitor};
 use datafusion::sql::sqlparser::tokenizer::Token;
 
 use super::change::expression;
-use super::{Cursor, statement};
+use super::{Cursor, inner_statement};
 use crate::copy::{CopyColumns, CopyFormat, CopyHeader, CopyOptions};
 use crate::error::{Error, Result};
 use crate::files::ReadFunction;
@@ -69,7 +69,7 @@ fn to(source: CopySource, mut given: Given, cursor: &mut Cursor) -> Result<State
 /// A query, or a statement that returns the rows that it changes.
 fn returning_statement(cursor: &mut Cursor) -> Result<Statement> {
     let position = cursor.position();
-    let found = statement(cursor)?;
+    let found = inner_statement(cursor)?;
     let returning = match &found {
         Statement::Query(_) => return Ok(found),
         Statement::Insert(insert) => &insert.returning,

@@ -226,6 +226,18 @@ pub(super) fn query(cursor: &mut Cursor) -> Result<Box<ast::Query>> {
     Ok(query)
 }
 
+/// A statement within EXPLAIN, PREPARE or COPY. Those take none of their own kind, which might be nested without an end.
+fn inner_statement(cursor: &mut Cursor) -> Result<Statement> {
+    let word = cursor.peek_word();
+    match word.as_str() {
+        "EXPLAIN" | "PREPARE" | "COPY" => {
+            let message = format!("syntax error at or near \"{word}\"");
+            Err(Error::new(SqlState::SYNTAX_ERROR, message).with_position(cursor.position()))
+        }
+        _ => statement(cursor),
+    }
+}
+
 fn explain(cursor: &mut Cursor) -> Result<Statement> {
     cursor.expect("EXPLAIN")?;
     let (mut analyze, mut verbose) = (false, false);
@@ -250,7 +262,7 @@ fn explain(cursor: &mut Cursor) -> Result<Statement> {
     }
     let position = cursor.position();
     let word = cursor.peek_word();
-    let explained = statement(cursor)?;
+    let explained = inner_statement(cursor)?;
     let writes = match &explained {
         Statement::Query(_) => false,
         Statement::Insert(_) | Statement::Delete(_) | Statement::Update(_) | Statement::Merge(_) => true,

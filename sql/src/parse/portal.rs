@@ -132,7 +132,7 @@ pub(super) fn prepare(cursor: &mut Cursor) -> Result<Statement> {
     cursor.expect("AS")?;
     let (start, position) = (cursor.offset(), cursor.position());
     let word = cursor.peek_word();
-    let statement = super::statement(cursor)?;
+    let statement = super::inner_statement(cursor)?;
     let rows = matches!(
         statement,
         Statement::Query(_)

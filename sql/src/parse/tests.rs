@@ -144,6 +144,13 @@ fn trap_t13_clauses_that_nobody_consumes_are_named() {
 fn limits_are_errors_not_crashes() {
     let deep = format!("SELECT {}1{}", "(".repeat(10_000), ")".repeat(10_000));
     assert_eq!(outcome(&deep), "54001: statement is nested too deeply");
+    for again in ["EXPLAIN ", "PREPARE p AS ", "COPY ("] {
+        let (word, place) = (again.split(' ').next().expect("a word"), again.len() + 1);
+        let expect = format!("42601 @{place}: syntax error at or near \"{word}\"");
+        assert_eq!(outcome(&again.repeat(10_000)), expect);
+    }
+    let chain = format!("SELECT 1{}", " + 1".repeat(501));
+    assert_eq!(outcome(&chain), "54001 @2010: statement has too long a chain of operators");
     let long = format!("SELECT '{}'", "x".repeat(super::STATEMENT_BYTES_MAX));
     assert_eq!(outcome(&long), "54000: statement is too long");
 }
