@@ -1,6 +1,8 @@
 //! A cursor over the tokens of a text: words are eaten or expected by their spelling, and everything that is an
 //! expression, a query or a name is left to sqlparser. Errors carry the character position.
 
+use std::cell::Cell;
+
 use datafusion::sql::sqlparser::ast;
 use datafusion::sql::sqlparser::dialect::{Dialect, PostgreSqlDialect, Precedence};
 use datafusion::sql::sqlparser::keywords::Keyword;
@@ -19,6 +21,9 @@ pub(crate) struct Cursor<'a> {
     sql: &'a str,
     /// Byte offset of each line's start.
     lines: Vec<usize>,
+    /// The last place that was asked for, as line, column and byte offset. The next one mostly follows it, and a line may
+    /// be as long as the text.
+    last: Cell<(usize, usize, usize)>,
     parser: Parser<'a>,
     /// What the user should be told of the statement that is being read.
     notes: Vec<String>,
@@ -29,7 +34,7 @@ impl<'a> Cursor<'a> {
         let lines = std::iter::once(0).chain(sql.match_indices('\n').map(|(at, _)| at + 1)).collect();
         let tokens = Tokenizer::new(&DIALECT, sql).tokenize_with_location();
         let parser = Parser::new(&DIALECT).with_recursion_limit(nesting_max);
-        let mut cursor = Cursor { sql, lines, parser, notes: Vec::new() };
+        let mut cursor = Cursor { sql, lines, last: Cell::new((0, 0, 0)), parser, notes: Vec::new() };
         let tokens = tokens.map_err(|error| cursor.error(ParserError::from(error)))?;
         if prefixes_in_a_row(&tokens) > nesting_max {
             return Err(too_deep());
@@ -269,8 +274,14 @@ impl<'a> Cursor<'a> {
     fn byte_offset(&self, location: Location) -> usize {
         let line = usize::try_from(location.line).unwrap_or(1).max(1) - 1;
         let column = usize::try_from(location.column).unwrap_or(1).max(1) - 1;
-        let start = self.lines.get(line).copied().unwrap_or(self.sql.len());
-        self.sql[start..].char_indices().nth(column).map_or(self.sql.len(), |(at, _)| start + at)
+        let (before, start) = match self.last.get() {
+            (last_line, last, offset) if last_line == line && last <= column => (last, offset),
+            _ => (0, self.lines.get(line).copied().unwrap_or(self.sql.len())),
+        };
+        let place = self.sql[start..].char_indices().nth(column - before);
+        let offset = place.map_or(self.sql.len(), |(at, _)| start + at);
+        self.last.set((line, column, offset));
+        offset
     }
 
     fn position_of(&self, offset: usize) -> u32 {
