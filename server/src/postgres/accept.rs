@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use socket2::{SockRef, TcpKeepalive};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
@@ -25,6 +26,12 @@ const LOGIN_TIME: Duration = Duration::from_secs(60);
 /// Messages that may wait for their session, and their bytes together. One alone may be larger.
 const WAITING_MESSAGES_MAX: usize = 64;
 const WAITING_BYTES_MAX: usize = 4 << 20;
+
+/// A client that has said nothing for so long is asked whether it is there, as often as told, and is gone if it does not
+/// answer: a machine that was switched off does not say goodbye.
+const SILENCE_TIME: Duration = Duration::from_secs(30);
+const QUESTION_PAUSE: Duration = Duration::from_secs(10);
+const QUESTIONS: u32 = 3;
 
 /// How long to wait when the system has no more sockets for us.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -54,8 +61,11 @@ pub async fn serve(door: Arc<Door>, listener: TcpListener) {
 }
 
 async fn connection(door: Arc<Door>, socket: TcpStream, peer: SocketAddr, login: Login) {
-    // Small messages must not wait for each other. A socket that cannot do that works all the same.
+    // Small messages must not wait for each other. A socket that cannot do this or that works all the same.
     let _ = socket.set_nodelay(true);
+    let keepalive =
+        TcpKeepalive::new().with_time(SILENCE_TIME).with_interval(QUESTION_PAUSE).with_retries(QUESTIONS);
+    let _ = SockRef::from(&socket).set_tcp_keepalive(&keepalive);
     let (receiver, sender) = socket::split(socket);
     let mut frames = Frames::new(receiver);
     let mut output = Output::new(sender, door.metrics.bytes_sent.clone());
