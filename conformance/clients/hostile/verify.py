@@ -58,11 +58,12 @@ def main(binary, *names):
     """Runs all attacks, or those named."""
     tally = Tally()
     attacks = [attack for attack in ATTACKS if not names or attack.__name__ in names]
-    with tempfile.TemporaryDirectory(prefix="tarn-hostile") as folder:
-        server = Server(binary, folder)
+    with tempfile.TemporaryDirectory(prefix="tarn-hostile") as folder, tempfile.TemporaryDirectory(prefix="tarn-vanished") as other:
+        server, quiet = Server(binary, folder), Server(binary, other)
         try:
             tally.attack = "never finished"
             silent = None
+            vanished = starts.Vanished(quiet)
             if not names:
                 silent = starts.NeverFinished(server, tally.check)
                 server.kept_open = silent.open_still
@@ -71,10 +72,13 @@ def main(binary, *names):
             tally.attack = "never finished"
             if silent:
                 silent.end(tally.check)
+            tally.attack = "vanished"
+            vanished.end(tally.check)
             tally.check("the server lives", server.process.poll(), None)
             tally.check("it ends as it should", server.stop(), 0)
         finally:
             server.process.kill()
+            quiet.process.kill()
     print(f"{tally.passed} passed, {tally.failed} failed")
     return 0 if tally.passed and not tally.failed else 1
 
