@@ -93,6 +93,7 @@ impl Engine {
         let builder = SessionStateBuilder::new()
             .with_config(config)
             .with_runtime_env(Arc::clone(&runtime))
+            .with_expr_planners(vec![functions::operator_planner()])
             .with_default_features()
             .with_query_planner(Arc::new(StatementPlanner))
             .with_relation_planners(vec![Arc::new(RightKeysOfRelations)])
@@ -100,6 +101,7 @@ impl Engine {
             .with_physical_optimizer_rules(optimize::physical_rules())
             .with_physical_optimizer_rule(Arc::new(WholeNotIn));
         let mut base = builder.build();
+        base.add_analyzer_rule(Arc::new(functions::PostgresCasts));
         base.add_analyzer_rule(Arc::new(CheckedArithmetic::default()));
         base.add_analyzer_rule(Arc::new(ThreeValuedMembership));
         functions::register(&mut base).map_err(|error| Error::internal(error.to_string()))?;

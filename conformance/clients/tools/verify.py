@@ -17,7 +17,10 @@ ANY_ARRAY = {"anyarray": "int4[]", "anycompatiblearray": "int4[]"}
 CALLS = {
     "current_user": "current_user", "session_user": "session_user", "user": "user",
     "ntile": "ntile(2) OVER ()", "nth_value": "nth_value(1, 2) OVER ()",
-    "percentile_cont": "percentile_cont(0.5) WITHIN GROUP (ORDER BY 1.5)",
+    "percentile_cont": "percentile_cont(0.5) WITHIN GROUP (ORDER BY 1.5)", "mode": "mode() WITHIN GROUP (ORDER BY 1.5)",
+    "percentile_disc": "percentile_disc(0.5) WITHIN GROUP (ORDER BY 1.5)", "format": "format('%s', 1)",
+    "json_object_agg": "json_object_agg('a', 1)", "jsonb_object_agg": "jsonb_object_agg('a', 1)",
+    "array_fill": "array_fill(1, ARRAY[2])",
     "json_build_object": "json_build_object('a', 1)", "jsonb_build_object": "jsonb_build_object('a', 1)",
     "json_build_array": "json_build_array(1)", "jsonb_build_array": "jsonb_build_array(1)",
     "json_extract_path": "json_extract_path('{}', 'a')", "jsonb_extract_path": "jsonb_extract_path('{}', 'a')",
@@ -98,7 +101,7 @@ def every_function():
         wanted = [ANY_TYPE.get(names[oid]) or ANY_ARRAY.get(names[oid]) or types[oid] for oid in arguments]
         call = f"{name}({', '.join(f'NULL::{kind}' for kind in wanted)})"
         call = "count(*)" if name == "count" and not arguments else CALLS.get(name, call)
-        source = f"SELECT * FROM {call}" if name == "pg_get_keywords" else f"SELECT {call}{' OVER ()' if kind == 'w' and 'OVER' not in call else ''}"
+        source = f"SELECT * FROM {call}" if name == "pg_get_keywords" or "_each" in name else f"SELECT {call}{' OVER ()' if kind == 'w' and 'OVER' not in call else ''}"
         try:
             connection.execute(source).fetchall()
             checks.count(True)

@@ -97,7 +97,7 @@ fn decode_hexadecimal(digits: &str) -> Option<Vec<u8>> {
 }
 
 /// `\\` is a backslash and `\ooo` the byte with that octal number.
-fn decode_escapes(text: &[u8]) -> Option<Vec<u8>> {
+pub fn decode_escapes(text: &[u8]) -> Option<Vec<u8>> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text;
     while let Some((first, after)) = rest.split_first() {

@@ -228,26 +228,3 @@ fn not_json(error: &serde_json::Error) -> Error {
     Error::new(SqlState::INVALID_TEXT_REPRESENTATION, "invalid input syntax for type json")
         .with_detail(format!("The text is not JSON: {error}."))
 }
-
-/// The elements of a JSON array, each as JSON text, or as the text of a string; None for what is no array.
-pub fn json_elements(text: &str, as_text: bool) -> Option<Vec<Option<String>>> {
-    let Ok(serde_json::Value::Array(elements)) = serde_json::from_str(text) else { return None };
-    let element = |element: serde_json::Value| match element {
-        serde_json::Value::String(text) if as_text => Some(text),
-        serde_json::Value::Null if as_text => None,
-        other => Some(other.to_string()),
-    };
-    Some(elements.into_iter().map(element).collect())
-}
-
-/// The kind of a JSON text: `object`, `array`, `string`, `number`, `boolean` or `null`.
-pub fn json_type(text: &str) -> &'static str {
-    match text.trim_start().bytes().next() {
-        Some(b'{') => "object",
-        Some(b'[') => "array",
-        Some(b'"') => "string",
-        Some(b't' | b'f') => "boolean",
-        Some(b'n') => "null",
-        _ => "number",
-    }
-}

@@ -4,7 +4,7 @@
 use tarn_catalog::name::quote;
 
 use super::row_function::Definition;
-use super::row_function::Kind::{Bool, Float, Int, List, OidList, OidOrName, Text, TextList, TypeName};
+use super::row_function::Kind::{Bool, Float, Int, List, OidList, OidOrName, Text, TypeName};
 use crate::error::{Error, Result};
 use crate::sqlstate::SqlState;
 use crate::system::Value;
@@ -20,17 +20,11 @@ pub const DEFINITIONS: &[Definition] = &[
     Definition::pure("getdatabaseencoding", &[&[]], Text, |_| Ok("UTF8".into())),
     Definition::pure("pg_encoding_to_char", &[&[Int]], Text, pg_encoding_to_char),
     Definition::pure("pg_char_to_encoding", &[&[Text]], Int, pg_char_to_encoding),
-    Definition::pure("json_typeof", &[&[Text]], Text, json_typeof),
-    Definition::pure("jsonb_typeof", &[&[Text]], Text, json_typeof),
-    Definition::pure("json_elements", &[&[Text]], TextList, |arguments| json_elements(arguments, false)),
-    Definition::pure("json_elements_text", &[&[Text]], TextList, |arguments| json_elements(arguments, true)),
     Definition::pure("to_oids", &[&[List]], OidList, first),
     // What the rewriter makes of the columns of a composite type.
     Definition::pure("no_oids", &[&[]], OidList, nothing),
     Definition::pure("like_escape", &[&[Text, Text]], Text, like_escape),
     Definition::pure("pg_client_encoding", &[&[]], Text, |_| Ok("UTF8".into())),
-    Definition::pure("array_lower", &[&[List, Int]], Int, array_lower),
-    Definition::pure("array_upper", &[&[List, Int]], Int, array_upper),
     // Expressions are stored as their own text, so decompiling one gives it back.
     Definition::pure("pg_get_expr", &[&[Text, Int], &[Text, Int, Bool]], Text, first),
     // Kinds of objects that do not exist have no definition.
@@ -164,34 +158,6 @@ fn like_escape(arguments: &[Value]) -> Result<Value> {
         }
     }
     Ok(pattern.into())
-}
-
-fn json_typeof(arguments: &[Value]) -> Result<Value> {
-    Ok(super::json::json_type(text(&arguments[0])).into())
-}
-
-/// The function that the rewriter makes of `json_array_elements` in a FROM clause.
-fn json_elements(arguments: &[Value], as_text: bool) -> Result<Value> {
-    let elements = super::json::json_elements(text(&arguments[0]), as_text);
-    let elements = elements.ok_or_else(|| {
-        Error::new(SqlState::INVALID_PARAMETER_VALUE, "cannot extract elements from what is not a JSON array")
-    })?;
-    Ok(elements.into())
-}
-
-/// The bounds of a list: from 1 to its length, none for an empty list or a dimension it does not have.
-fn bound(arguments: &[Value], upper: bool) -> Result<Value> {
-    let (Value::List(list), 1) = (&arguments[0], int(&arguments[1])) else { return Ok(Value::Null) };
-    let length = i64::try_from(list.len()).unwrap_or(i64::MAX);
-    Ok((length > 0).then_some(if upper { length } else { 1 }).into())
-}
-
-fn array_lower(arguments: &[Value]) -> Result<Value> {
-    bound(arguments, false)
-}
-
-fn array_upper(arguments: &[Value]) -> Result<Value> {
-    bound(arguments, true)
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ use datafusion::sql::sqlparser::ast::{
 
 use crate::error::{Error, Result};
 use crate::sqlstate::SqlState;
+use crate::system::gives_rows;
 
 /// Checks a whole query, subqueries and expressions included.
 ///
@@ -56,8 +57,6 @@ impl Visitor for Walker {
                 reserved(&function.name)?;
                 answer(function_clause(function))
             }
-            // The engine takes its pattern for a regular expression.
-            Expr::SimilarTo { .. } => answer(Some("SIMILAR TO (use ~ with a regular expression)".to_owned())),
             _ => ControlFlow::Continue(()),
         }
     }
@@ -208,7 +207,7 @@ fn select_clause(select: &Select) -> Option<String> {
 fn factor_clause(factor: &TableFactor) -> Option<String> {
     match factor {
         TableFactor::Table {
-            name: _,
+            name,
             alias: _,
             args,
             with_hints,
@@ -222,7 +221,7 @@ fn factor_clause(factor: &TableFactor) -> Option<String> {
             (args.as_ref().is_some_and(|args| args.settings.is_some()), "SETTINGS of a table function"),
             (!with_hints.is_empty(), "WITH after a table"),
             (version.is_some(), "FOR … AS OF"),
-            (*with_ordinality, "WITH ORDINALITY"),
+            (*with_ordinality && !(args.is_some() && gives_rows(name)), "WITH ORDINALITY"),
             (!partitions.is_empty(), "PARTITION after a table"),
             (json_path.is_some(), "a JSON path after a table"),
             (sample.is_some(), "TABLESAMPLE"),
@@ -231,15 +230,16 @@ fn factor_clause(factor: &TableFactor) -> Option<String> {
         TableFactor::Derived { lateral: _, subquery: _, alias: _, sample } => {
             first(&[(sample.is_some(), "TABLESAMPLE")])
         }
-        TableFactor::Function { lateral: _, name: _, args: _, with_ordinality, alias: _ } => {
-            first(&[(*with_ordinality, "WITH ORDINALITY")])
+        TableFactor::Function { lateral: _, name, args: _, with_ordinality, alias: _ } => {
+            first(&[(*with_ordinality && !gives_rows(name), "WITH ORDINALITY")])
         }
-        TableFactor::UNNEST { alias: _, array_exprs: _, with_offset, with_offset_alias, with_ordinality } => {
-            first(&[
-                (*with_offset || with_offset_alias.is_some(), "WITH OFFSET"),
-                (*with_ordinality, "WITH ORDINALITY"),
-            ])
-        }
+        TableFactor::UNNEST {
+            alias: _,
+            array_exprs: _,
+            with_offset,
+            with_offset_alias,
+            with_ordinality: _,
+        } => first(&[(*with_offset || with_offset_alias.is_some(), "WITH OFFSET")]),
         TableFactor::NestedJoin { .. } | TableFactor::TableFunction { .. } => None,
         TableFactor::Pivot { .. } | TableFactor::Unpivot { .. } => Some("PIVOT".to_owned()),
         TableFactor::MatchRecognize { .. } => Some("MATCH_RECOGNIZE".to_owned()),

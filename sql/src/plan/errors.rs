@@ -116,6 +116,9 @@ fn arrow_error(error: &ArrowError) -> Error {
 /// `Cannot cast string 'x' to value of Int32 type` in PostgreSQL's words.
 fn cast_error(text: &str) -> Error {
     let line = first_line(text);
+    if line.starts_with("Invalid input syntax for type interval") {
+        return Error::new(SqlState::INVALID_DATETIME_FORMAT, line.replacen("Invalid", "invalid", 1));
+    }
     if let Some((_, to)) = line.rsplit_once(" is out of range ") {
         return Error::new(SqlState::NUMERIC_VALUE_OUT_OF_RANGE, format!("{} out of range", type_word(to)));
     }
@@ -351,12 +354,21 @@ fn type_word(engine_type: &str) -> &str {
     }
 }
 
+/// What functions of the engine say, and the state that PostgreSQL has for it.
+const SPOKEN: [(&str, SqlState); 2] = [
+    ("field position must not be zero", SqlState::INVALID_PARAMETER_VALUE),
+    ("step can't be 0", SqlState::INVALID_PARAMETER_VALUE),
+];
+
 fn execution_error(text: &str) -> Error {
     let text = first_line(text);
     if let Some(name) = text.strip_prefix("Placeholder '").and_then(|rest| rest.split('\'').next()) {
         return Error::new(SqlState::UNDEFINED_PARAMETER, format!("there is no parameter {name}"));
     }
     let text = text.trim_start_matches("Arrow error: ").to_owned();
+    if let Some((_, state)) = SPOKEN.iter().find(|(sign, _)| text.contains(sign)) {
+        return Error::new(*state, text);
+    }
     if text.contains("too large to store in a Decimal") {
         return Error::new(SqlState::NUMERIC_VALUE_OUT_OF_RANGE, "numeric field overflow").with_detail(text);
     }

@@ -121,6 +121,8 @@ impl Context {
         let mut state = engine.state();
         state.config_mut().options_mut().execution.time_zone = Some(settings.time_zone());
         state.execution_props_mut().query_execution_start_time = now(&engine);
+        let options = Arc::clone(state.config_options());
+        state.execution_props_mut().config_options = Some(options);
         if !settings.is_on("enable_column_cache") {
             state.config_mut().set_extension(ColumnCache::new(0));
         }

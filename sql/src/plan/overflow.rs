@@ -1,15 +1,15 @@
 //! Whole-number arithmetic that does not fit is an error, as in PostgreSQL: the engine's own operators wrap around
 //! without a word. After types are settled, `+`, `-` and `*` of whole numbers become functions that check, and a sum of
-//! bigints is added up in 128 bits and cast back.
+//! bigints is added up in 128 bits and cast back. So does a division of floating-point numbers by what may be zero.
 
 use std::sync::Arc;
 
-use arrow::array::Datum;
-use arrow::compute::kernels::numeric::{add, mul, sub};
-use arrow::datatypes::DataType;
+use arrow::array::{Array, ArrayRef, AsArray, Datum};
+use arrow::compute::kernels::numeric::{add, div, mul, sub};
+use arrow::datatypes::{DataType, Float32Type, Float64Type};
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
-use datafusion::common::{DFSchema, DataFusionError, Result};
+use datafusion::common::{DFSchema, DataFusionError, Result, ScalarValue};
 use datafusion::logical_expr::expr::{BinaryExpr, ScalarFunction};
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::utils::merge_schema;
@@ -26,6 +26,7 @@ use crate::sqlstate::SqlState;
 #[derive(Debug)]
 pub(crate) struct CheckedArithmetic {
     functions: [(Operator, Arc<ScalarUDF>); 3],
+    divide: Arc<ScalarUDF>,
 }
 
 impl Default for CheckedArithmetic {
@@ -36,7 +37,8 @@ impl Default for CheckedArithmetic {
             function(Operator::Minus, "checked_subtract"),
             function(Operator::Multiply, "checked_multiply"),
         ];
-        CheckedArithmetic { functions }
+        let (_, divide) = function(Operator::Divide, "checked_divide");
+        CheckedArithmetic { functions, divide }
     }
 }
 
@@ -78,6 +80,15 @@ impl CheckedArithmetic {
         let Expr::BinaryExpr(BinaryExpr { left, op, right }) = &expression else {
             return Transformed::no(expression);
         };
+        let floating =
+            |expression: &Expr| expression.get_type(schema).is_ok_and(|data_type| data_type.is_floating());
+        if *op == Operator::Divide && floating(left) && floating(right) && !is_known(right) {
+            let args = vec![left.as_ref().clone(), right.as_ref().clone()];
+            return Transformed::yes(Expr::ScalarFunction(ScalarFunction::new_udf(
+                Arc::clone(&self.divide),
+                args,
+            )));
+        }
         let whole = |expression: &Expr| expression.get_type(schema).ok().filter(DataType::is_integer);
         let same = whole(left).is_some_and(|data_type| whole(right) == Some(data_type));
         match self.functions.iter().find(|(operator, _)| operator == op).filter(|_| same) {
@@ -87,6 +98,20 @@ impl CheckedArithmetic {
             }
             None => Transformed::no(expression),
         }
+    }
+}
+
+/// A constant that is not zero.
+fn is_known(divisor: &Expr) -> bool {
+    match divisor {
+        Expr::Literal(value, _) => match value {
+            ScalarValue::Float64(Some(value)) => *value != 0.0,
+            ScalarValue::Int64(Some(value)) => *value != 0,
+            ScalarValue::Decimal128(Some(value), ..) => *value != 0,
+            _ => false,
+        },
+        Expr::Cast(cast) => is_known(&cast.expr),
+        _ => false,
     }
 }
 
@@ -197,16 +222,38 @@ impl ScalarUDFImpl for Checked {
         let kernel: fn(&dyn Datum, &dyn Datum) -> _ = match self.operator {
             Operator::Plus => add,
             Operator::Minus => sub,
+            Operator::Divide => {
+                refuse_zero(left, right, args.number_rows)?;
+                div
+            }
             _ => mul,
         };
         let scalars = matches!((left, right), (ColumnarValue::Scalar(_), ColumnarValue::Scalar(_)));
         let result =
             kernel(datum(left)?.as_ref(), datum(right)?.as_ref()).map_err(|_| out_of_range(&args))?;
         if scalars {
-            return datafusion::common::ScalarValue::try_from_array(&result, 0).map(ColumnarValue::Scalar);
+            return ScalarValue::try_from_array(&result, 0).map(ColumnarValue::Scalar);
         }
         Ok(ColumnarValue::Array(result))
     }
+}
+
+/// PostgreSQL has no infinity come of a division by zero. NULL divided by zero is NULL.
+fn refuse_zero(left: &ColumnarValue, right: &ColumnarValue, rows: usize) -> Result<()> {
+    let zero = |array: &ArrayRef, row: usize| match array.data_type() {
+        DataType::Float32 => array.as_primitive::<Float32Type>().value(row) == 0.0,
+        DataType::Float64 => array.as_primitive::<Float64Type>().value(row) == 0.0,
+        _ => false,
+    };
+    let scalars = matches!((left, right), (ColumnarValue::Scalar(_), ColumnarValue::Scalar(_)));
+    let rows = if scalars { 1 } else { rows };
+    let (left, right) = (left.to_array(rows)?, right.to_array(rows)?);
+    let divides = |row: usize| left.is_valid(row) && right.is_valid(row) && zero(&right, row);
+    if (0..rows).any(divides) {
+        let error = Error::new(SqlState::DIVISION_BY_ZERO, "division by zero");
+        return Err(DataFusionError::External(Box::new(error)));
+    }
+    Ok(())
 }
 
 fn datum(value: &ColumnarValue) -> Result<Box<dyn Datum>> {

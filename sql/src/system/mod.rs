@@ -41,7 +41,7 @@ use datafusion::catalog::TableProvider;
 pub use context::{SettingRow, SystemContext, Wanted};
 pub use functions::Function;
 pub(crate) use rewrite::array_elements;
-pub use rewrite::rewrite;
+pub use rewrite::{gives_rows, rewrite};
 pub(crate) use value::{Value, to_array};
 
 /// The system table of that exact name, as one statement sees it.

@@ -205,7 +205,12 @@ pub fn times<'a>(array: &'a dyn Array) -> Result<Box<dyn Fn(usize) -> i64 + Send
 
 /// Reads intervals and durations.
 pub fn intervals<'a>(array: &'a dyn Array) -> Result<Box<dyn Fn(usize) -> Result<Interval> + Send + 'a>> {
-    let of_micros = |micros| Interval { months: 0, days: 0, micros };
+    // What lies between two times is counted in days and the rest, as PostgreSQL's subtraction does.
+    let of_micros = |micros: i64| Interval {
+        months: 0,
+        days: i32::try_from(micros / DAY_MICROS).unwrap_or(i32::MAX),
+        micros: micros % DAY_MICROS,
+    };
     Ok(match array.data_type() {
         DataType::Interval(IntervalUnit::YearMonth) => {
             let array = array.as_primitive::<IntervalYearMonthType>();

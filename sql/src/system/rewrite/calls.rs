@@ -1,13 +1,13 @@
-//! Functions that the engine has under another name or in another shape: `ceiling`, `mod`, `json_agg`, the patterns of
-//! `to_date`, functions that give rows in a SELECT list, and EXISTS as a value.
+//! Functions that the engine has under another name or in another shape: `ceiling`, `mod`, `json_extract_path`, functions
+//! that give rows in a SELECT list, and EXISTS as a value.
 
 use datafusion::sql::sqlparser::ast::{
-    AccessExpr, BinaryOperator, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, Ident,
-    ObjectName, Query, Select, SelectItem, SetExpr, Value,
+    AccessExpr, Array, BinaryOperator, DataType, Expr, Function, FunctionArg, FunctionArgExpr,
+    FunctionArguments, Ident, ObjectName, Query, Select, SelectItem, SetExpr, TimezoneInfo, Value,
 };
 
 use super::{build, subqueries, tables};
-use crate::functions::SUBSCRIPTS;
+use crate::functions::{SUBSCRIPTS, json_edit};
 
 /// Rewrites one call.
 pub fn rewrite(expr: &mut Expr) {
@@ -18,10 +18,6 @@ pub fn rewrite(expr: &mut Expr) {
         return;
     }
     match name.as_str() {
-        "json_agg" | "jsonb_agg" => {
-            rename(function, "array_agg");
-            *expr = build::call("to_json", vec![expr.clone()]);
-        }
         "mod" => {
             if let [left, right] = &mut plain_arguments(function)[..] {
                 let operator = Expr::BinaryOp {
@@ -32,16 +28,30 @@ pub fn rewrite(expr: &mut Expr) {
                 *expr = Expr::Nested(Box::new(operator));
             }
         }
-        "gen_random_uuid" => *expr = build::call("to_uuid", vec![build::call("uuid", Vec::new())]),
-        "to_date" | "to_timestamp" => {
-            if let [_, pattern] = &mut plain_arguments(function)[..]
-                && let Some(translated) = build::as_string(pattern).and_then(read_pattern)
-            {
-                **pattern = build::string(&translated);
+        // From midnight of today.
+        "age" => {
+            if let [from] = &plain_arguments(function)[..] {
+                let today = build::cast(
+                    build::call("current_date", Vec::new()),
+                    DataType::Timestamp(Some(6), TimezoneInfo::None),
+                );
+                *expr = build::call("age", vec![today, (*from).clone()]);
             }
         }
+        "json_extract_path" | "jsonb_extract_path" => part_at(expr, json_edit::PART),
+        "json_extract_path_text" | "jsonb_extract_path_text" => part_at(expr, json_edit::PART_TEXT),
+        "gen_random_uuid" => *expr = build::call("to_uuid", vec![build::call("uuid", Vec::new())]),
         _ => {}
     }
+}
+
+/// `json_extract_path(x, 'a', 'b')` is `x #> ARRAY['a', 'b']`.
+fn part_at(expr: &mut Expr, name: &str) {
+    let Expr::Function(function) = expr else { return };
+    let mut arguments = plain_arguments(function).into_iter().map(|argument| argument.clone());
+    let Some(document) = arguments.next() else { return };
+    let path = Expr::Array(Array { elem: arguments.collect(), named: true });
+    *expr = build::call(name, vec![document, path]);
 }
 
 /// The function's name in lower case, if it has no schema.
@@ -58,14 +68,9 @@ fn rename(function: &mut Function, name: &str) {
 fn other_name(name: &str) -> Option<&'static str> {
     Some(match name {
         "ceiling" => "ceil",
-        "sign" => "signum",
         "every" => "bool_and",
         "variance" => "var_samp",
         "clock_timestamp" | "statement_timestamp" | "transaction_timestamp" => "now",
-        "json_array_length" | "jsonb_array_length" => "json_length",
-        "jsonb_object_keys" => "json_object_keys",
-        "json_extract_path" | "jsonb_extract_path" => "json_get_json",
-        "json_extract_path_text" | "jsonb_extract_path_text" => "json_as_text",
         _ => return None,
     })
 }
@@ -90,55 +95,12 @@ pub fn output_name(expr: &Expr) -> Option<Ident> {
             let lower = name.value.to_ascii_lowercase();
             let rewritten = other_name(&lower).is_some()
                 || tables::row_function(&lower).is_some()
-                || ["json_agg", "jsonb_agg", "mod", "gen_random_uuid", "generate_series"]
-                    .contains(&lower.as_str());
+                || ["mod", "gen_random_uuid", "generate_series"].contains(&lower.as_str())
+                || lower.contains("_extract_path");
             rewritten.then(|| Ident::with_quote('"', lower))
         }
         _ => None,
     }
-}
-
-/// PostgreSQL's pattern of a date or time to be read, in the engine's words; None when it is in those already.
-fn read_pattern(pattern: &str) -> Option<String> {
-    const FIELDS: [(&str, &str); 18] = [
-        ("YYYY", "%Y"),
-        ("YY", "%y"),
-        ("MONTH", "%B"),
-        ("MON", "%b"),
-        ("MM", "%m"),
-        ("MI", "%M"),
-        ("MS", "%3f"),
-        ("US", "%6f"),
-        ("DDD", "%j"),
-        ("DD", "%d"),
-        ("DAY", "%A"),
-        ("DY", "%a"),
-        ("HH24", "%H"),
-        ("HH12", "%I"),
-        ("HH", "%I"),
-        ("SS", "%S"),
-        ("AM", "%p"),
-        ("PM", "%p"),
-    ];
-    if pattern.contains('%') {
-        return None;
-    }
-    let (mut translated, mut rest) = (String::new(), pattern);
-    while let Some(first) = rest.chars().next() {
-        let starts =
-            |name: &str| rest.get(..name.len()).is_some_and(|prefix| prefix.eq_ignore_ascii_case(name));
-        match FIELDS.iter().find(|(name, _)| starts(name)) {
-            Some((name, field)) => {
-                translated.push_str(field);
-                rest = &rest[name.len()..];
-            }
-            None => {
-                translated.push(first);
-                rest = &rest[first.len_utf8()..];
-            }
-        }
-    }
-    Some(translated)
 }
 
 /// Rewrites what stands in a SELECT list only: functions that give a row per value, and EXISTS as a value.

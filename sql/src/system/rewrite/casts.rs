@@ -42,7 +42,19 @@ pub fn rewrite(expr: &mut Expr) {
                 **right = alias_form(right.as_ref().clone(), alias, "oid");
             }
         }
-        Expr::TypedString(typed) => typed.data_type = plain_type(&typed.data_type),
+        Expr::TypedString(typed) => {
+            let text = build::value(typed.value.value.clone());
+            if let Some(time) = build::as_string(&text).and_then(|word| clock_word(word, &typed.data_type)) {
+                *expr = time;
+            } else if ["json", "jsonb", "uuid", "bytea"]
+                .contains(&type_name(&typed.data_type).as_deref().unwrap_or(""))
+            {
+                *expr = build::cast(text, typed.data_type.clone());
+                rewrite(expr);
+            } else {
+                typed.data_type = plain_type(&typed.data_type);
+            }
+        }
         _ => {}
     }
 }
@@ -101,15 +113,43 @@ fn rewrite_cast(inner: Expr, data_type: &DataType) -> Result<Expr, Expr> {
             Some(elements) => Err(elements),
             None => Err(inner),
         },
-        (_, Some("json" | "jsonb")) => Ok(build::call("to_json_text", vec![inner])),
+        (_, Some("json")) => Ok(build::call("to_json_text", vec![inner])),
+        (_, Some("jsonb")) => Ok(build::call("to_jsonb_text", vec![inner])),
         (_, Some("uuid")) => Ok(build::call("to_uuid", vec![inner])),
         (_, Some("bytea")) => hex_literal(&inner).ok_or(inner),
         (_, Some("varchar" | "char")) => match length(data_type) {
             Some((length, fill)) => Ok(cut(inner, length, fill)),
             None => Err(inner),
         },
-        _ => Err(inner),
+        _ => match build::as_string(&inner).and_then(|word| clock_word(word, data_type)) {
+            Some(time) => Ok(time),
+            None => Err(inner),
+        },
     }
+}
+
+/// `'today'::date`: words for times, by the clock of the statement.
+fn clock_word(word: &str, data_type: &DataType) -> Option<Expr> {
+    if !matches!(data_type, DataType::Date | DataType::Timestamp(..)) {
+        return None;
+    }
+    let today = || build::call("current_date", Vec::new());
+    let moved = |op| {
+        Expr::Nested(Box::new(Expr::BinaryOp {
+            left: Box::new(today()),
+            op,
+            right: Box::new(build::number("1")),
+        }))
+    };
+    let time = match word.trim().to_ascii_lowercase().as_str() {
+        "now" => build::call("now", Vec::new()),
+        "today" => today(),
+        "tomorrow" => moved(BinaryOperator::Plus),
+        "yesterday" => moved(BinaryOperator::Minus),
+        "epoch" => build::string("1970-01-01 00:00:00+00"),
+        _ => return None,
+    };
+    Some(build::cast(time, plain_type(data_type)))
 }
 
 /// A literal or parameter, whose text is a name; anything else is an OID already.
@@ -347,6 +387,12 @@ fn named_type(name: &str, modifiers: &[String]) -> Option<DataType> {
 /// What PostgreSQL calls a column that is a cast which this file rewrites: after what is cast if that has a name,
 /// else after the type.
 pub fn output_name(expr: &Expr) -> Option<Ident> {
+    if let Expr::TypedString(typed) = expr {
+        let name = type_name(&typed.data_type)?;
+        return ["json", "jsonb", "uuid", "bytea"]
+            .contains(&name.as_str())
+            .then(|| Ident::with_quote('"', name));
+    }
     let Expr::Cast { expr: inner, data_type, .. } = expr else { return None };
     if let Some(name) = inner_name(inner) {
         return Some(name);

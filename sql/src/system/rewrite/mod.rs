@@ -6,19 +6,26 @@
 //! casts.rs       x::regclass, x::oid, x::"char", pg_catalog.int4, json, uuid, varchar(n), timestamp
 //! operators.rs   OPERATOR(pg_catalog.~), COLLATE, pg_catalog.f(x), current_schema
 //! calls.rs       functions under another name or in another shape, EXISTS as a value
+//! aggregates.rs  json_agg, mode() and percentiles WITHIN GROUP, DISTINCT in order
+//! spellings.rs   AT TIME ZONE, EXTRACT, SIMILAR TO, intervals, and functions whose arguments have names
+//! row_values.rs  comparisons of rows, OVERLAPS, a relation as one value
 //! subqueries.rs  ARRAY(SELECT …), scalar subqueries that are not aggregates
 //! tables.rs      unnest and other functions in the FROM clause
 //! ```
 
+mod aggregates;
 mod build;
 mod calls;
 mod casts;
 mod idioms;
 mod operators;
+mod row_values;
+mod spellings;
 mod subqueries;
 mod tables;
 
 pub use casts::array_elements;
+pub use tables::gives_rows;
 
 use std::collections::HashSet;
 use std::ops::ControlFlow;
@@ -51,7 +58,10 @@ impl VisitorMut for Rewriter {
     fn pre_visit_select(&mut self, select: &mut Select) -> ControlFlow<()> {
         keep_names(select);
         tables::name_wildcards(select);
+        tables::name_values(select);
         subqueries::rewrite_projection(select);
+        aggregates::order_inputs(select);
+        row_values::rewrite_projection(select);
         calls::rewrite_projection(select);
         ControlFlow::Continue(())
     }
@@ -66,7 +76,10 @@ impl VisitorMut for Rewriter {
         if self.idioms {
             idioms::rewrite(expr);
         }
+        spellings::rewrite(expr);
+        row_values::rewrite(expr);
         operators::rewrite(expr);
+        aggregates::rewrite(expr);
         calls::rewrite(expr);
         if let Expr::AnyOp { right, .. } | Expr::AllOp { right, .. } = expr {
             self.sets.insert(address(right));
@@ -98,6 +111,8 @@ fn keep_names(select: &mut Select) {
         let SelectItem::UnnamedExpr(expr) = item else { continue };
         let alias = casts::output_name(expr)
             .or_else(|| subqueries::output_name(expr))
+            .or_else(|| spellings::output_name(expr))
+            .or_else(|| aggregates::output_name(expr))
             .or_else(|| calls::output_name(expr))
             .or_else(|| operators::output_name(expr));
         if let Some(alias) = alias {

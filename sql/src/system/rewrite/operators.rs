@@ -6,6 +6,7 @@ use datafusion::sql::sqlparser::ast::{
 };
 
 use super::{build, casts};
+use crate::functions::regex_text;
 use crate::system::declared;
 
 pub fn rewrite(expr: &mut Expr) {
@@ -16,7 +17,10 @@ pub fn rewrite(expr: &mut Expr) {
             rewrite(expr);
         }
         Expr::BinaryOp { op, right, .. } => {
-            let BinaryOperator::PGCustomBinaryOperator(parts) = op else { return };
+            let BinaryOperator::PGCustomBinaryOperator(parts) = op else {
+                spell_pattern(expr);
+                return;
+            };
             if let Some(builtin) = parts.last().and_then(|name| operator(name)) {
                 *op = builtin;
             }
@@ -24,6 +28,7 @@ pub fn rewrite(expr: &mut Expr) {
                 **right = take(inner);
             }
             simplify_pattern(expr);
+            spell_pattern(expr);
         }
         Expr::Function(function) => strip(&mut function.name),
         // The engine knows the backslash alone.
@@ -176,6 +181,22 @@ fn simplify_pattern(expr: &mut Expr) {
         let like = build::string(&format!("{}%", prefix.replace('_', "\\_")));
         let (expression, pattern) = (left.clone(), Box::new(like));
         *expr = Expr::Like { negated: false, any: false, expr: expression, pattern, escape_char: None };
+    }
+}
+
+/// A pattern that the engine would read in another way, as it reads it.
+fn spell_pattern(expr: &mut Expr) {
+    let Expr::BinaryOp { op, right, .. } = expr else { return };
+    let matches = matches!(
+        op,
+        BinaryOperator::PGRegexMatch
+            | BinaryOperator::PGRegexIMatch
+            | BinaryOperator::PGRegexNotMatch
+            | BinaryOperator::PGRegexNotIMatch
+    );
+    let pattern = build::as_string(right).filter(|pattern| matches && regex_text::differs(pattern));
+    if let Some(pattern) = pattern.map(regex_text::for_engine) {
+        **right = build::string(&pattern);
     }
 }
 

@@ -4,13 +4,13 @@
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
-    AccessExpr, Expr, FunctionArg, FunctionArgExpr, Ident, ObjectName, Select, SelectItem,
-    SelectItemQualifiedWildcardKind, Subscript, TableAlias, TableAliasColumnDef, TableFactor, VisitMut,
-    VisitorMut,
+    AccessExpr, DataType, Expr, FunctionArg, FunctionArgExpr, Ident, ObjectName, Select, SelectItem,
+    SelectItemQualifiedWildcardKind, Subscript, TableAlias, TableAliasColumnDef, TableFactor, UnaryOperator,
+    Value, VisitMut, VisitorMut,
 };
 
 use super::{build, operators};
-use crate::functions::{EXPANDED, SUBSCRIPTS};
+use crate::functions::{EXPANDED, SUBSCRIPTS, json_edit, regexes};
 use crate::parse::fold;
 use crate::system::Function;
 
@@ -39,40 +39,122 @@ pub fn row_function(name: &str) -> Option<(&'static str, Option<&'static str>)> 
         "unnest" => ("unnest", None),
         "generate_subscripts" => ("generate_subscripts", Some(SUBSCRIPTS)),
         "_pg_expandarray" => ("_pg_expandarray", Some(EXPANDED)),
-        "json_array_elements" | "jsonb_array_elements" => ("value", Some("json_elements")),
-        "json_array_elements_text" | "jsonb_array_elements_text" => ("value", Some("json_elements_text")),
-        "json_object_keys" | "jsonb_object_keys" => ("json_object_keys", Some("json_object_keys")),
+        "json_array_elements" => ("value", Some(json_edit::ELEMENTS)),
+        "jsonb_array_elements" => ("value", Some(json_edit::ELEMENTS_B)),
+        "json_array_elements_text" => ("value", Some(json_edit::ELEMENTS_TEXT)),
+        "jsonb_array_elements_text" => ("value", Some(json_edit::ELEMENTS_TEXT_B)),
+        "json_object_keys" => ("json_object_keys", Some(json_edit::KEYS)),
+        "jsonb_object_keys" => ("jsonb_object_keys", Some(json_edit::KEYS_B)),
+        "regexp_matches" => ("regexp_matches", Some(regexes::MATCHES)),
+        "regexp_split_to_table" => ("regexp_split_to_table", Some("regexp_split_to_array")),
+        "string_to_table" => ("string_to_table", Some("string_to_array")),
         _ => return None,
     })
 }
 
+/// What the two columns of a function are made of.
+fn member_functions(name: &str) -> Option<[&'static str; 2]> {
+    Some(match name {
+        "json_each" => [json_edit::KEYS, json_edit::VALUES],
+        "jsonb_each" => [json_edit::KEYS_B, json_edit::VALUES_B],
+        "json_each_text" => [json_edit::KEYS, json_edit::VALUES_TEXT],
+        "jsonb_each_text" => [json_edit::KEYS_B, json_edit::VALUES_TEXT_B],
+        _ => return None,
+    })
+}
+
+/// Whether a function in the FROM clause becomes lists, so that its rows can be counted.
+pub fn gives_rows(name: &ObjectName) -> bool {
+    let name = build::builtin_name(name).map(|name| name.value.to_ascii_lowercase());
+    name.is_some_and(|name| {
+        name == SERIES || row_function(&name).is_some() || member_functions(&name).is_some()
+    })
+}
+
+const SERIES: &str = "generate_series";
+
+/// Whether a series is one of whole numbers by the look of it, which the engine makes row by row.
+fn is_whole_series(arguments: &[Expr]) -> bool {
+    arguments.iter().all(|argument| match argument {
+        Expr::Value(value) => match &value.value {
+            Value::Number(digits, _) => digits.bytes().all(|digit| digit.is_ascii_digit()),
+            Value::Null | Value::Placeholder(_) => true,
+            _ => false,
+        },
+        Expr::UnaryOp { op: UnaryOperator::Minus, expr } => is_whole_series(std::slice::from_ref(expr)),
+        Expr::Cast { data_type, .. } => matches!(
+            data_type,
+            DataType::Int(_)
+                | DataType::Integer(_)
+                | DataType::BigInt(_)
+                | DataType::Int4(_)
+                | DataType::Int8(_)
+        ),
+        _ => false,
+    })
+}
+
+/// The lists of a function, and the names of their columns.
+fn lists(name: &str, arguments: Vec<Expr>, ordinality: bool) -> Option<(Vec<Expr>, Vec<&'static str>)> {
+    if let Some(functions) = member_functions(name) {
+        let lists = functions.map(|function| build::call(function, arguments.clone()));
+        return Some((lists.to_vec(), vec!["key", "value"]));
+    }
+    if name == SERIES {
+        let listed = ordinality || !is_whole_series(&arguments);
+        return listed.then(|| (vec![build::call(SERIES, arguments)], vec![SERIES]));
+    }
+    let (column, list_function) = row_function(name)?;
+    Some(match list_function {
+        Some(function) => (vec![build::call(function, arguments)], vec![column]),
+        None => {
+            let columns = vec![column; arguments.len()];
+            (arguments, columns)
+        }
+    })
+}
+
+/// The numbers of the rows, from 1 to the length of the longest list.
+fn ordinals(lists: &[Expr]) -> Expr {
+    let lengths = lists.iter().map(|list| build::call("cardinality", vec![list.clone()]));
+    build::call(SERIES, vec![build::number("1"), build::call("greatest", lengths.collect())])
+}
+
 fn as_unnest(factor: &mut TableFactor) {
-    if let TableFactor::UNNEST { alias, array_exprs, .. } = factor {
-        if array_exprs.len() == 1 {
+    if let TableFactor::UNNEST { alias, array_exprs, with_ordinality, .. } = factor {
+        let columns = vec!["unnest"; array_exprs.len()];
+        if std::mem::take(with_ordinality) {
+            array_exprs.push(ordinals(array_exprs));
+            name_columns(alias, "unnest", &columns, true);
+        } else if array_exprs.len() == 1 {
             name_element(alias, "unnest");
         }
         return;
     }
-    let (name, args, alias) = match factor {
-        TableFactor::Table { name, args: Some(args), alias, with_ordinality: false, .. } => {
-            (name, &args.args, alias)
+    let (name, args, alias, ordinality) = match factor {
+        TableFactor::Table { name, args: Some(args), alias, with_ordinality, .. } => {
+            (name, &args.args, alias, *with_ordinality)
         }
-        TableFactor::Function { name, args, alias, with_ordinality: false, .. } => (name, &*args, alias),
+        TableFactor::Function { name, args, alias, with_ordinality, .. } => {
+            (name, &*args, alias, *with_ordinality)
+        }
         _ => return,
     };
     let Some(name) = build::builtin_name(name).map(|name| name.value.to_ascii_lowercase()) else { return };
-    let Some((column, list_function)) = row_function(&name) else { return };
     let plain = |argument: &FunctionArg| match argument {
         FunctionArg::Unnamed(FunctionArgExpr::Expr(expr)) => Some(expr.clone()),
         _ => None,
     };
-    let Some(mut array_exprs) = args.iter().map(plain).collect::<Option<Vec<_>>>() else { return };
-    if let Some(function) = list_function {
-        array_exprs = vec![build::call(function, array_exprs)];
+    let Some(arguments) = args.iter().map(plain).collect::<Option<Vec<_>>>() else { return };
+    let Some((mut array_exprs, columns)) = lists(&name, arguments, ordinality) else { return };
+    if ordinality {
+        array_exprs.push(ordinals(&array_exprs));
     }
     let mut alias = alias.take();
-    if array_exprs.len() == 1 {
-        name_element(&mut alias, column);
+    match columns.as_slice() {
+        [column] if !ordinality => name_element(&mut alias, column),
+        [_, _, ..] if !ordinality && name == "unnest" => {}
+        columns => name_columns(&mut alias, &name, columns, ordinality),
     }
     *factor = TableFactor::UNNEST {
         alias,
@@ -81,6 +163,22 @@ fn as_unnest(factor: &mut TableFactor) {
         with_offset_alias: None,
         with_ordinality: false,
     };
+}
+
+/// Names the columns that the query has not named, the last `ordinality` where rows are counted.
+fn name_columns(alias: &mut Option<TableAlias>, function: &str, columns: &[&str], ordinality: bool) {
+    let single = columns.len() == 1;
+    let alias = alias.get_or_insert_with(|| TableAlias {
+        explicit: true,
+        name: Ident::new(function),
+        columns: Vec::new(),
+        at: None,
+    });
+    let relation = alias.name.clone();
+    let names = columns.iter().map(|column| if single { relation.clone() } else { Ident::new(*column) });
+    let names = names.chain(ordinality.then(|| Ident::new("ordinality")));
+    let given = alias.columns.len();
+    alias.columns.extend(names.skip(given).map(|name| TableAliasColumnDef { name, data_type: None }));
 }
 
 /// A function that gives one value stands for a row of it: `FROM current_schema()` for `(SELECT current_schema() AS
@@ -133,6 +231,55 @@ fn name_series(name: &mut ObjectName, alias: &mut Option<TableAlias>) {
     if is_series {
         *name = ObjectName::from(vec![Ident::new("generate_series")]);
         name_element(alias, "generate_series");
+    }
+}
+
+/// The one column of `json_array_elements` is called `value`, also where the relation has another name.
+pub fn name_values(select: &mut Select) {
+    let factors = select.from.iter().flat_map(|table| {
+        std::iter::once(&table.relation).chain(table.joins.iter().map(|join| &join.relation))
+    });
+    let named: Vec<Ident> = factors.filter_map(value_alias).collect();
+    if named.is_empty() {
+        return;
+    }
+    for item in &mut select.projection {
+        if let SelectItem::UnnamedExpr(expr) = item
+            && let Expr::CompoundIdentifier(parts) = &*expr
+            && let [_, column] = &parts[..]
+            && column.value == "value"
+        {
+            *item = SelectItem::ExprWithAlias { expr: expr.clone(), alias: column.clone() };
+        }
+    }
+    let _: ControlFlow<()> = select.visit(&mut Values(&named));
+}
+
+fn value_alias(factor: &TableFactor) -> Option<Ident> {
+    let (name, alias) = match factor {
+        TableFactor::Table { name, args: Some(_), alias: Some(alias), .. }
+        | TableFactor::Function { name, alias: Some(alias), .. } => (name, alias),
+        _ => return None,
+    };
+    let function = build::builtin_name(name)?.value.to_ascii_lowercase();
+    let (column, _) = row_function(&function)?;
+    (column == "value" && alias.columns.is_empty()).then(|| alias.name.clone())
+}
+
+struct Values<'a>(&'a [Ident]);
+
+impl VisitorMut for Values<'_> {
+    type Break = ();
+
+    fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
+        if let Expr::CompoundIdentifier(parts) = expr
+            && let [relation, column] = &mut parts[..]
+            && column.value == "value"
+            && self.0.iter().any(|named| fold(named) == fold(relation))
+        {
+            *column = relation.clone();
+        }
+        ControlFlow::Continue(())
     }
 }
 
