@@ -17,6 +17,10 @@ class Metadata {
             statement.execute("COMMENT ON TABLE jdbc.orders IS 'every order'");
             statement.execute("COMMENT ON COLUMN jdbc.orders.price IS 'in euro'");
             statement.execute("CREATE VIEW jdbc.big AS SELECT id FROM jdbc.orders");
+            statement.execute("CREATE SCHEMA keyed");
+            statement.execute("CREATE TABLE keyed.parent (id bigint PRIMARY KEY, code varchar(8) UNIQUE, country char(2))");
+            statement.execute("CREATE TABLE keyed.line (number integer, parent bigint REFERENCES keyed.parent ON DELETE CASCADE,"
+                    + " CONSTRAINT line_key PRIMARY KEY (parent, number))");
             statement.execute("CREATE ROLE jdbc_reader");
             statement.execute("GRANT SELECT ON jdbc.orders TO jdbc_reader");
             DatabaseMetaData metadata = connection.getMetaData();
@@ -57,7 +61,7 @@ class Metadata {
         ResultSet columns = metadata.getColumns("lake", "jdbc", "orders", null);
         checks.equal("columns", Checks.rows(columns, "COLUMN_NAME", "TYPE_NAME", "COLUMN_SIZE", "NULLABLE"),
                 "[id|int8|19|0, name|text|2147483647|1, price|numeric|12|1, at|timestamptz|35|1, on_day|date|13|1,"
-                        + " tags|_text|2147483647|1, good|bool|1|1, code|text|2147483647|1, raw|bytea|2147483647|1, key|uuid|2147483647|1,"
+                        + " tags|_text|2147483647|1, good|bool|1|1, code|varchar|2147483647|1, raw|bytea|2147483647|1, key|uuid|2147483647|1,"
                         + " doc|text|2147483647|1]");
         checks.equal("column comment", Checks.rows(metadata.getColumns(null, "jdbc", "orders", "pri%"), "REMARKS"), "[in euro]");
         checks.equal("columns of a view", Checks.rows(metadata.getColumns(null, "jdbc", "big", "%"), "COLUMN_NAME", "DATA_TYPE"), "[id|-5]");
@@ -73,6 +77,22 @@ class Metadata {
         ResultSet best = metadata.getBestRowIdentifier(null, "jdbc", "orders", DatabaseMetaData.bestRowSession, false);
         checks.equal("best row identifier", Checks.rows(best, "COLUMN_NAME"), "[]");
         checks.equal("version columns", Checks.rows(metadata.getVersionColumns(null, "jdbc", "orders"), "COLUMN_NAME"), "[ctid]");
+        // The tables with keys are in a schema of their own.
+        checks.equal("a primary key", Checks.rows(metadata.getPrimaryKeys(null, "keyed", "line"), "COLUMN_NAME", "KEY_SEQ", "PK_NAME"),
+                "[parent|1|line_key, number|2|line_key]");
+        ResultSet imported = metadata.getImportedKeys(null, "keyed", "line");
+        checks.equal("an imported key", Checks.rows(imported, "PKTABLE_NAME", "PKCOLUMN_NAME", "FKCOLUMN_NAME", "DELETE_RULE", "FK_NAME", "PK_NAME"),
+                "[parent|id|parent|0|line_parent_fkey|parent_pkey]");
+        ResultSet exported = metadata.getExportedKeys(null, "keyed", "parent");
+        checks.equal("an exported key", Checks.rows(exported, "FKTABLE_NAME", "FKCOLUMN_NAME"), "[line|parent]");
+        ResultSet between = metadata.getCrossReference(null, "keyed", "parent", null, "keyed", "line");
+        checks.equal("a cross reference", Checks.rows(between, "FKCOLUMN_NAME"), "[parent]");
+        checks.equal("declared indexes", Checks.rows(metadata.getIndexInfo(null, "keyed", "parent", true, true), "INDEX_NAME", "COLUMN_NAME"),
+                "[parent_code_key|code, parent_pkey|id]");
+        ResultSet identifier = metadata.getBestRowIdentifier(null, "keyed", "parent", DatabaseMetaData.bestRowSession, false);
+        checks.equal("a best row identifier", Checks.rows(identifier, "COLUMN_NAME"), "[id]");
+        ResultSet sized = metadata.getColumns(null, "keyed", "parent", "c%");
+        checks.equal("lengths", Checks.rows(sized, "COLUMN_NAME", "TYPE_NAME", "COLUMN_SIZE"), "[code|varchar|8, country|bpchar|2]");
     }
 
     private static void rights(Checks checks, DatabaseMetaData metadata) throws Exception {

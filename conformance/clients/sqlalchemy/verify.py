@@ -28,6 +28,12 @@ CREATE TABLE {schema}.orders (
 ) WITH (format_version = 3);
 COMMENT ON TABLE {schema}.orders IS 'every order';
 COMMENT ON COLUMN {schema}.orders.price IS 'in euro';
+CREATE SCHEMA {schema}_keyed;
+CREATE TABLE {schema}_keyed.parent (id bigint PRIMARY KEY, code varchar(8) UNIQUE, country char(2));
+CREATE TABLE {schema}_keyed.line (
+  number integer CHECK (number > 0), parent bigint REFERENCES {schema}_keyed.parent ON DELETE CASCADE,
+  CONSTRAINT line_key PRIMARY KEY (parent, number)
+);
 CREATE VIEW {schema}.big AS SELECT id, price FROM {schema}.orders WHERE price > 10;
 """
 
@@ -52,7 +58,7 @@ def inspector_answers(inspector, schema):
     check("columns", [column["name"] for column in columns][:5], ["id", "small", "number", "customer", "price"])
     check("types", [str(column["type"]) for column in columns], [
         "BIGINT", "INTEGER", "INTEGER", "TEXT", "NUMERIC(12, 2)", "DOUBLE PRECISION", "REAL", "BOOLEAN", "DATE",
-        "TIMESTAMP", "TIMESTAMP", "BYTEA", "UUID", "ARRAY", "TEXT"])
+        "TIMESTAMP", "TIMESTAMP", "BYTEA", "UUID", "ARRAY", "VARCHAR"])
     check("nullable", [column["nullable"] for column in columns][:2], [False, True])
     check("default", columns[7]["default"], "false")
     check("column comment", columns[4]["comment"], "in euro")
@@ -62,6 +68,17 @@ def inspector_answers(inspector, schema):
     check("indexes", inspector.get_indexes("orders", schema=schema), [])
     check("unique constraints", inspector.get_unique_constraints("orders", schema=schema), [])
     check("check constraints", inspector.get_check_constraints("orders", schema=schema), [])
+    key = inspector.get_pk_constraint("line", schema=f"{schema}_keyed")
+    check("a primary key", (key["name"], key["constrained_columns"]), ("line_key", ["parent", "number"]))
+    [foreign] = inspector.get_foreign_keys("line", schema=f"{schema}_keyed")
+    check("a foreign key", [foreign[part] for part in ("name", "constrained_columns", "referred_table", "referred_columns", "options")],
+          ["line_parent_fkey", ["parent"], "parent", ["id"], {"ondelete": "CASCADE"}])
+    [unique] = inspector.get_unique_constraints("parent", schema=f"{schema}_keyed")
+    check("a unique constraint", (unique["name"], unique["column_names"]), ("parent_code_key", ["code"]))
+    [checked] = inspector.get_check_constraints("line", schema=f"{schema}_keyed")
+    check("a check constraint", (checked["name"], checked["sqltext"]), ("line_number_check", "number > 0"))
+    lengths = inspector.get_columns("parent", schema=f"{schema}_keyed")[1:]
+    check("lengths", [str(column["type"]) for column in lengths], ["VARCHAR(8)", "CHAR(2)"])
     check("enums", inspector.get_enums(), [])
     check("domains", inspector.get_domains(), [])
     check("options", inspector.get_table_options("orders", schema=schema), {})

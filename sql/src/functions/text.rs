@@ -22,6 +22,7 @@ pub const DEFINITIONS: &[Definition] = &[
     Definition::pure("pg_char_to_encoding", &[&[Text]], Int, pg_char_to_encoding),
     Definition::pure("to_oids", &[&[List]], OidList, first),
     // What the rewriter makes of the columns of a composite type.
+    Definition::pure("no_ancestors", &[&[OidOrName]], OidList, nothing),
     Definition::pure("no_oids", &[&[]], OidList, nothing),
     Definition::pure("like_escape", &[&[Text, Text]], Text, like_escape),
     Definition::pure("pg_client_encoding", &[&[]], Text, |_| Ok("UTF8".into())),

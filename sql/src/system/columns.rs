@@ -10,6 +10,7 @@ use iceberg::spec::{Literal, PrimitiveType, Type};
 use tarn_catalog::object::{Relation, RelationKind, View};
 
 use super::builtin::{self, BuiltinType};
+use super::constraints::FIRST_CONSTRAINT_OID;
 use super::context::SystemContext;
 use super::declared::{Declared, SCHEMAS};
 use super::relations::system_relations;
@@ -192,7 +193,29 @@ pub async fn pg_attribute(scan: &Scan) -> Result<Rows> {
             push_attribute(&mut rows, described.found.relation.id.oid(), column)?;
         }
     }
+    push_key_attributes(scan, &mut rows, keys).await?;
     Ok(rows)
+}
+
+/// The columns of keys, as the indexes that PostgreSQL would have for them.
+async fn push_key_attributes(scan: &Scan, rows: &mut Rows, keys: RelationKeys) -> Result<()> {
+    // Those of a table alone are asked for by the table's own OID.
+    let of_index = |oid: &i64| *oid >= FIRST_CONSTRAINT_OID;
+    if scan.keys.ints(keys.oid).is_some_and(|oids| !oids.iter().any(of_index)) {
+        return Ok(());
+    }
+    for table in scan.context.constrained_tables(&scan.keys, keys, keys.oid)? {
+        let columns = columns(&scan.context, &table.found.relation).await?;
+        for key in table.keys() {
+            let named = table.names(key.kind.columns()).into_iter().zip(1..);
+            for (name, position) in named {
+                let Some(column) = columns.iter().find(|column| column.name == name) else { continue };
+                let shown = Column { position, not_null: false, default: None, ..column.clone() };
+                push_attribute(rows, table.oid(key), &shown)?;
+            }
+        }
+    }
+    Ok(())
 }
 
 fn push_attribute(rows: &mut Rows, relation: u32, column: &Column) -> Result<()> {

@@ -48,6 +48,8 @@ pub fn row_function(name: &str) -> Option<(&'static str, Option<&'static str>)> 
         "regexp_matches" => ("regexp_matches", Some(regexes::MATCHES)),
         "regexp_split_to_table" => ("regexp_split_to_table", Some("regexp_split_to_array")),
         "string_to_table" => ("string_to_table", Some("string_to_array")),
+        // No table is a partition of another.
+        "pg_partition_ancestors" => ("pg_partition_ancestors", Some("no_ancestors")),
         _ => return None,
     })
 }
