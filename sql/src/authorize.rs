@@ -62,7 +62,6 @@ impl Needs<'_> {
     fn action(&mut self, action: &Action) -> Result<()> {
         match action {
             Action::Query(query) | Action::Declare { declare: _, query } => self.query(query),
-            Action::Explain { analyze: _, verbose: _, action } => self.action(action)?,
             Action::Insert { target, columns: _, source, overwrite } => {
                 self.relation(&target.found, Privilege::Insert);
                 if *overwrite {
@@ -72,7 +71,7 @@ impl Needs<'_> {
             }
             Action::Change(change) => self.change(change),
             Action::CopyFrom(copy) => self.copy_from(copy),
-            Action::CopyTo { action, .. } => self.action(action)?,
+            Action::Explain { action, .. } | Action::CopyTo { action, .. } => self.action(action)?,
             Action::Load { target, columns: _, source } => self.insert(&target.found, source),
             Action::Truncate(targets) => {
                 targets.iter().for_each(|target| self.relation(&target.found, Privilege::Truncate));
