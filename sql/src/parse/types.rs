@@ -111,7 +111,8 @@ fn open(cursor: &mut Cursor) -> Result<&'static str> {
 fn without_length(cursor: &mut Cursor, read: TypeName) -> TypeName {
     let TypeName::Characters(characters) = read else { return read };
     if characters.length.is_some() {
-        cursor.note(format!("type {characters} inside a column is kept as text: its length is not checked"));
+        let name = characters.sql_name();
+        cursor.note(format!("type {name} inside a column is kept as text: its length is not checked"));
     }
     TypeName::Primitive(PrimitiveType::String)
 }

@@ -2,6 +2,9 @@
 //! without a name get one. PRIMARY KEY, UNIQUE and FOREIGN KEY are declared and not enforced; of a primary key that its
 //! columns are never NULL is. CHECK is enforced (`change/check.rs`). It must never read a row.
 
+use std::ops::ControlFlow;
+
+use datafusion::sql::sqlparser::ast::{Expr, VisitMut, VisitorMut};
 use iceberg::spec::{NestedFieldRef, PrimitiveType, Schema, Type};
 use tarn_catalog::iceberg::{CONSTRAINTS_MAX, Constraint as Kept, ConstraintKind, Declared};
 use tarn_catalog::name::{IDENTIFIER_BYTES_MAX, check_identifier};
@@ -9,6 +12,7 @@ use tarn_catalog::name::{IDENTIFIER_BYTES_MAX, check_identifier};
 use super::Context;
 use super::change::plan_condition;
 use crate::error::{Error, Result};
+use crate::parse::fold;
 use crate::resolve::{ConstraintObjects, TableTarget, nearest};
 use crate::sqlstate::SqlState;
 use crate::statement::{Constraint, ConstraintRule, ForeignKey};
@@ -47,7 +51,7 @@ impl Declaring<'_> {
                 (kind, key.columns, "fkey")
             }
             ConstraintRule::Check { condition, column } => {
-                let expression = condition.to_string();
+                let expression = self.unqualified(*condition).to_string();
                 let (columns, named) = self.check(context)?;
                 let enforced = enforced.unwrap_or(true);
                 let kind = ConstraintKind::Check { columns, expression, enforced, validated };
@@ -150,6 +154,30 @@ impl Declaring<'_> {
         let fields = self.schema.as_struct().fields().iter();
         let columns = fields.filter(|field| names.contains(&field.name)).map(|field| field.id).collect();
         Ok((columns, if names.len() == 1 { names } else { Vec::new() }))
+    }
+
+    /// The condition without the table's own name in front of columns: the table may get another one.
+    fn unqualified(&self, mut condition: Expr) -> Expr {
+        struct Qualifiers<'a>(&'a str);
+        impl VisitorMut for Qualifiers<'_> {
+            type Break = ();
+            fn pre_visit_expr(&mut self, expression: &mut Expr) -> ControlFlow<()> {
+                if let Expr::CompoundIdentifier(parts) = expression
+                    && parts.first().is_some_and(|part| fold(part) == self.0)
+                {
+                    parts.remove(0);
+                    if let [column] = parts.as_slice() {
+                        *expression = Expr::Identifier(column.clone());
+                    }
+                }
+                ControlFlow::Continue(())
+            }
+        }
+        // There, a column of that name comes first.
+        if self.schema.as_struct().fields().iter().all(|field| field.name != self.table) {
+            let _: ControlFlow<()> = condition.visit(&mut Qualifiers(self.table));
+        }
+        condition
     }
 
     fn is_taken(&self, name: &str) -> bool {
