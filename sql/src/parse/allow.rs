@@ -5,8 +5,8 @@
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
-    Expr, Function, FunctionArgumentClause, FunctionArguments, LimitClause, ObjectName, OrderBy, Query,
-    Select, SelectFlavor, SetExpr, TableFactor, Visit, Visitor,
+    Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentClause, FunctionArguments, LimitClause,
+    ObjectName, OrderBy, Query, Select, SelectFlavor, SetExpr, TableFactor, Visit, Visitor,
 };
 
 use crate::error::{Error, Result};
@@ -54,7 +54,9 @@ impl Visitor for Walker {
     fn pre_visit_expr(&mut self, expression: &Expr) -> ControlFlow<Box<Error>> {
         match expression {
             Expr::Function(function) => {
-                reserved(&function.name)?;
+                if !is_all_of(function) {
+                    reserved(&function.name)?;
+                }
                 answer(function_clause(function))
             }
             _ => ControlFlow::Continue(()),
@@ -102,6 +104,17 @@ fn reserved(name: &ObjectName) -> ControlFlow<Box<Error>> {
     let error = Error::new(SqlState::SYNTAX_ERROR, format!("syntax error at or near \"{word}\""))
         .with_hint("A reserved word is a name only in double quotes.");
     ControlFlow::Break(Box::new(error))
+}
+
+/// `LIKE ALL (ARRAY[…])` is read as the call of a function.
+fn is_all_of(function: &Function) -> bool {
+    let FunctionArguments::List(list) = &function.args else { return false };
+    let name = function.name.0.last().and_then(|part| part.as_ident());
+    name.is_some_and(|name| name.value.eq_ignore_ascii_case("all"))
+        && matches!(
+            &list.args[..],
+            [FunctionArg::Unnamed(FunctionArgExpr::Expr(Expr::Array(_) | Expr::Cast { .. }))]
+        )
 }
 
 fn answer(clause: Option<String>) -> ControlFlow<Box<Error>> {

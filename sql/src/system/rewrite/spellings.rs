@@ -62,6 +62,12 @@ pub fn output_name(expr: &Expr) -> Option<Ident> {
         Expr::Substring { .. } => "substring",
         Expr::BinaryOp { op: BinaryOperator::Overlaps, .. } => "overlaps",
         Expr::SimilarTo { .. } | Expr::UnaryOp { .. } => "?column?",
+        Expr::Value(_) if has_exponent(expr) => "?column?",
+        Expr::Cast { expr: inner, data_type: DataType::DoublePrecision | DataType::Float8, .. }
+            if has_exponent(inner) =>
+        {
+            "float8"
+        }
         Expr::Function(function) => {
             let word = bare_word(function).filter(|word| local_time(word).is_some())?;
             return Some(Ident::with_quote('"', word.to_lowercase()));
@@ -192,6 +198,11 @@ fn engine_words(span: Span) -> String {
         parts.push(format!("{sign}{}.{:06} seconds", micros / 1_000_000, micros % 1_000_000));
     }
     parts.join(" ")
+}
+
+fn has_exponent(expr: &Expr) -> bool {
+    let Expr::Value(value) = expr else { return false };
+    matches!(&value.value, Value::Number(digits, _) if digits.contains(['e', 'E']))
 }
 
 /// `1e15` is written out; what has more digits than a numeric can have is a floating-point number.
