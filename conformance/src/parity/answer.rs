@@ -2,6 +2,7 @@
 //! or the SQLSTATE of its refusal.
 
 use crate::client::{self, Failure};
+use std::time::Duration;
 use tokio_postgres::types::Type;
 use tokio_postgres::{Client, SimpleQueryMessage};
 
@@ -30,12 +31,16 @@ pub enum Answer {
     Lost(String),
 }
 
+/// All tables are tiny; what takes this long on a busy machine never comes.
+const PATIENCE: Duration = Duration::from_secs(60);
+
 /// Describes the statement over the extended protocol, then runs it over the simple one.
 pub async fn ask(client: &Client, sql: &str) -> Answer {
-    match answer(client, sql).await {
-        Ok(rows) => Answer::Rows(rows),
-        Err(Failure::Refused(error)) => Answer::Refused(error.sqlstate, error.message),
-        Err(Failure::Lost(reason)) => Answer::Lost(reason),
+    match tokio::time::timeout(PATIENCE, answer(client, sql)).await {
+        Ok(Ok(rows)) => Answer::Rows(rows),
+        Ok(Err(Failure::Refused(error))) => Answer::Refused(error.sqlstate, error.message),
+        Ok(Err(Failure::Lost(reason))) => Answer::Lost(reason),
+        Err(_) => Answer::Lost(format!("no answer within {PATIENCE:?}")),
     }
 }
 

@@ -75,12 +75,17 @@ async fn play(
         let (our_answer, their_answer) = both(&ours, &theirs, &sql).await;
         found.asked += 1;
         found.refused += u32::from(matches!(their_answer, Answer::Refused(..)));
+        // Nothing can be asked on this connection any more.
+        let is_lost = matches!(our_answer, Answer::Lost(_)) || matches!(their_answer, Answer::Lost(_));
         let why = difference(&our_answer, &their_answer, &mut found.deviations);
         if let Some(why) = &why {
             found.differences.push(format!(
                 "seed {seed}, statement {}: {why}\n  {sql}\n  Tarn:       {our_answer}\n  PostgreSQL: {their_answer}",
                 found.asked
             ));
+        }
+        if is_lost {
+            break;
         }
         if is_change(&sql) && !same_tables(&ours, &theirs, &mut found.deviations).await {
             if why.is_none() {

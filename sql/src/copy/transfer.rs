@@ -105,7 +105,7 @@ impl FileSink {
     ///
     /// 42809 when it is a folder.
     pub(crate) fn create(storage: Arc<Storage>, file: Checked) -> Result<FileSink> {
-        refuse_folder(&file, shown(file.as_str()).as_ref())?;
+        refuse_folder(&file, shown(file.as_str()))?;
         let (pieces, receiver) = mpsc::channel(PIECES_MAX);
         let write = tokio::spawn(async move { upload(&storage, &file, receiver).await });
         Ok(FileSink { pieces, write })

@@ -96,7 +96,7 @@ pub const FUNCTIONS: &[Function] = &[
                 .scaled(|_, _| (1, 0)),
             Overload::new(&[Float], Float, |_, v| {
                 Ok(Datum::Float(match v[0].as_float() {
-                    zero if zero == 0.0 => 0.0,
+                    0.0 => 0.0,
                     other => other.signum(),
                 }))
             }),
@@ -172,7 +172,7 @@ fn input_out_of_range() -> Error {
 
 fn positive(x: f64) -> Result<f64> {
     let message = match x {
-        zero if zero == 0.0 => "cannot take logarithm of zero",
+        0.0 => "cannot take logarithm of zero",
         negative if negative < 0.0 => "cannot take logarithm of a negative number",
         _ => return Ok(x),
     };
@@ -215,9 +215,9 @@ fn sin_degrees(x: f64) -> f64 {
     let (sign, turned) = if turned > 180.0 { (-sign, 360.0 - turned) } else { (sign, turned) };
     let acute = if turned > 90.0 { 180.0 - turned } else { turned };
     let sine = match acute {
-        zero if zero == 0.0 => 0.0,
-        half if half == 30.0 => 0.5,
-        whole if whole == 90.0 => 1.0,
+        0.0 => 0.0,
+        30.0 => 0.5,
+        90.0 => 1.0,
         other => other.to_radians().sin(),
     };
     sign * sine

@@ -35,7 +35,7 @@ pub const FUNCTIONS: &[Function] = &[
             Overload::new(&[Numeric, Numeric], Numerics, numerics).scaled(widest),
             Overload::new(&[Numeric, Numeric, Numeric], Numerics, numerics).scaled(widest),
             Overload::new(&[Timestamp, Timestamp, Interval], ListOf(0), |_, v| {
-                moments(v, |micros, step| plus(micros, step), Datum::Moment)
+                moments(v, plus, Datum::Moment)
             }),
             Overload::new(&[Timestamptz, Timestamptz, Interval], ListOf(0), |call, v| {
                 let next = |micros, step| {

@@ -126,7 +126,7 @@ fn object(keys: &Datum, values: Option<&Datum>) -> crate::Result<String> {
     let pairs: Vec<(&Datum, &Datum)> = match values.map(Datum::elements) {
         Some(values) if values.len() == keys.len() => keys.iter().zip(values).collect(),
         Some(_) => return Err(Error::new(state, "mismatched array dimensions")),
-        None if keys.len() % 2 == 0 => keys.chunks(2).map(|pair| (&pair[0], &pair[1])).collect(),
+        None if keys.len().is_multiple_of(2) => keys.chunks(2).map(|pair| (&pair[0], &pair[1])).collect(),
         None => return Err(Error::new(state, "array must have even number of elements")),
     };
     let members = pairs.into_iter().map(|(key, value)| match (key, value) {

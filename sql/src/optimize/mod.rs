@@ -11,6 +11,7 @@
 //! build       the order as a plan again
 //! known       what is known of the sides of a join, for the choice of the side that is built
 //! dependencies  what a projection knows of keys, kept from mistakes of the engine
+//! waiting     joins that would wait for each other
 //! semi        semi joins by a condition, kept from a mistake of the engine
 //! ```
 mod build;
@@ -24,10 +25,12 @@ mod not_null;
 mod search;
 mod selectivity;
 mod semi;
+mod waiting;
 
 pub(crate) use dependencies::{RightKeysOfRelations, logical_rules};
 pub(crate) use join_order::order_joins;
 pub(crate) use known::{KnownPlanner, physical_rules, tell_rows};
+pub(crate) use waiting::NoEndlessWaits;
 
 #[cfg(test)]
 mod tests;

@@ -55,7 +55,7 @@ pub(super) fn first_rows(query: &mut Query) {
     {
         *subquery = inner;
     }
-    query.body = Box::new(SetExpr::Select(outer));
+    *query.body = SetExpr::Select(outer);
     match query.order_by.as_mut().map(|order| &mut order.kind) {
         Some(OrderByKind::Expressions(place)) if !orders.is_empty() => *place = orders,
         _ => query.order_by = None,

@@ -162,6 +162,12 @@ impl<'a> Spelling<'a> {
                 let answer = self.membership(asked, lenient, !lenient)?.data;
                 Ok(Transformed::yes(if lenient { answer } else { not(answer) }))
             }
+            // A join needs a column to join by: of a value that is the same for all rows the engine makes a condition of the
+            // other side, which does not hear of NULLs there.
+            Expr::InSubquery(membership) if is_denied(&conjunct) && !membership.expr.any_column_refs() => {
+                let answer = self.membership(InSubquery { negated: false, ..membership }, false, true)?.data;
+                Ok(Transformed::yes(not(answer)))
+            }
             Expr::Exists(exists) => {
                 let answer = self.existence(Exists { negated: false, ..exists }, false)?;
                 Ok(answer.update_data(|answer| if is_denied(&conjunct) { not(answer) } else { answer }))

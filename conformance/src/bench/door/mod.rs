@@ -25,7 +25,7 @@ struct Side<'a> {
 
 impl Side<'_> {
     async fn connect(&self) -> Result<tokio_postgres::Client> {
-        Ok(client::connect_to(self.addresses, self.database, "tarn", None).await?)
+        client::connect_to(self.addresses, self.database, "tarn", None).await
     }
 
     fn psql(&self) -> Command {

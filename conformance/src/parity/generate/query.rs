@@ -21,7 +21,7 @@ impl Generator {
             16 => self.distinct_on(),
             17 => self.grouping_sets(),
             18 => self.recursive(),
-            _ => self.from_values(),
+            _ => self.of_values(),
         };
         let order: Vec<String> =
             (1..=body.kinds.len()).map(|place| self.order_of(&place.to_string())).collect();
@@ -350,7 +350,7 @@ impl Generator {
         Body { text, kinds: vec![Kind::Integer, Kind::Text, Kind::Integer] }
     }
 
-    fn from_values(&mut self) -> Body {
+    fn of_values(&mut self) -> Body {
         let kinds = [self.kind(), self.kind()];
         let rows: Vec<String> = (0..self.up_to(4))
             .map(|_| format!("({}, {})", self.literal(kinds[0]), self.literal(kinds[1])))

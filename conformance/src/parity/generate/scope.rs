@@ -23,8 +23,11 @@ impl Scope {
     }
 }
 
+/// Name, columns and rows of a table.
+type Table = (&'static str, &'static [(&'static str, Kind)], u32);
+
 /// Name, columns and how many rows. `id` is unique in each; `c` has few values, to join and group by.
-pub const TABLES: [(&str, &[(&str, Kind)], u32); 3] = [
+pub const TABLES: [Table; 3] = [
     (
         "t",
         &[
