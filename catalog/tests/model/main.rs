@@ -296,6 +296,7 @@ fn pointer(random: &mut StdRng, relation: RelationId) -> TablePointer {
         row_count: random.random(),
         bytes: random.random(),
         unsupported: None,
+        constrained: random.random(),
     }
 }
 

@@ -5,6 +5,7 @@
 use std::hash::Hash;
 use std::sync::Arc;
 
+use arrow::array::{Array, ArrayRef};
 use arrow::datatypes::{ArrowPrimitiveType, DataType, FieldRef, Float32Type, Float64Type};
 use datafusion::common::{Result, ScalarValue};
 use datafusion::execution::FunctionRegistry;
@@ -23,6 +24,48 @@ pub fn register(registry: &mut dyn FunctionRegistry) -> Result<()> {
     registry
         .register_udaf(Arc::new(AggregateUDF::new_from_impl(Extreme { inner: Max::new(), least: false })))?;
     Ok(())
+}
+
+/// The extreme of a frame that moves. The engine's own remembers the last one when there is nothing left in the frame.
+#[derive(Debug)]
+struct Sliding {
+    inner: Box<dyn Accumulator>,
+    /// Values in the frame that are not NULL.
+    values: usize,
+    /// What an empty frame gives.
+    nothing: ScalarValue,
+}
+
+impl Accumulator for Sliding {
+    fn update_batch(&mut self, values: &[ArrayRef]) -> Result<()> {
+        self.values += values.first().map_or(0, |values| values.len() - values.logical_null_count());
+        self.inner.update_batch(values)
+    }
+
+    fn retract_batch(&mut self, values: &[ArrayRef]) -> Result<()> {
+        self.values -= values.first().map_or(0, |values| values.len() - values.logical_null_count());
+        self.inner.retract_batch(values)
+    }
+
+    fn evaluate(&mut self) -> Result<ScalarValue> {
+        if self.values == 0 { Ok(self.nothing.clone()) } else { self.inner.evaluate() }
+    }
+
+    fn size(&self) -> usize {
+        self.inner.size() + size_of::<Sliding>()
+    }
+
+    fn state(&mut self) -> Result<Vec<ScalarValue>> {
+        self.inner.state()
+    }
+
+    fn merge_batch(&mut self, states: &[ArrayRef]) -> Result<()> {
+        self.inner.merge_batch(states)
+    }
+
+    fn supports_retract_batch(&self) -> bool {
+        self.inner.supports_retract_batch()
+    }
 }
 
 /// The engine's `min` or `max` with another state per group for floating-point numbers.
@@ -93,7 +136,9 @@ impl<F: AggregateUDFImpl + PartialEq + Eq + Hash> AggregateUDFImpl for Extreme<F
     }
 
     fn create_sliding_accumulator(&self, arguments: AccumulatorArgs) -> Result<Box<dyn Accumulator>> {
-        self.inner.create_sliding_accumulator(arguments)
+        let nothing = ScalarValue::try_from(arguments.return_field.data_type())?;
+        let inner = self.inner.create_sliding_accumulator(arguments)?;
+        Ok(Box::new(Sliding { inner, values: 0, nothing }))
     }
 
     fn order_sensitivity(&self) -> AggregateOrderSensitivity {

@@ -35,6 +35,9 @@ impl FunctionRewrite for Rounding {
 
     fn rewrite(&self, expr: Expr, schema: &DFSchema, _config: &ConfigOptions) -> Result<Transformed<Expr>> {
         match expr {
+            Expr::Cast(Cast { expr, field }) if is_untidy(&expr) && field.data_type().is_numeric() => {
+                Ok(Transformed::yes(Expr::Cast(Cast { expr: Box::new(tidy(*expr)), field })))
+            }
             Expr::Cast(Cast { expr, field }) if field.data_type().is_integer() => {
                 let rounded = match expr.get_type(schema)? {
                     data_type if data_type.is_floating() => to_even(*expr),
@@ -60,6 +63,28 @@ impl FunctionRewrite for Rounding {
             }
             other => Ok(Transformed::no(other)),
         }
+    }
+}
+
+/// Whether a text literal has spaces around it, which PostgreSQL does not mind around a number, or nothing in it, which the
+/// engine takes for the number zero.
+fn is_untidy(literal: &Expr) -> bool {
+    text_of(literal).is_some_and(|text| text.trim().len() < text.len() || text.is_empty())
+}
+
+fn text_of(literal: &Expr) -> Option<&str> {
+    match literal {
+        Expr::Literal(value, _) => value.try_as_str().flatten(),
+        _ => None,
+    }
+}
+
+/// The literal without spaces; an empty one as something that is no number either.
+fn tidy(literal: Expr) -> Expr {
+    match text_of(&literal).map(str::trim) {
+        Some("") => lit("\"\""),
+        Some(text) => lit(text.to_owned()),
+        None => literal,
     }
 }
 

@@ -11,6 +11,7 @@ use arrow::array::timezone::Tz;
 use arrow::datatypes::{DataType, Field, FieldRef, IntervalUnit, TimeUnit};
 use datafusion::common::{DataFusionError, Result as EngineResult, ScalarValue};
 use datafusion::execution::FunctionRegistry;
+use datafusion::logical_expr::interval_arithmetic::Interval;
 use datafusion::logical_expr::{
     ColumnarValue, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
 };
@@ -349,6 +350,12 @@ impl ScalarUDFImpl for Overloaded {
             },
             _ => field,
         }))
+    }
+
+    /// Nothing is known of the result but its type, which what is computed of it asks for.
+    fn evaluate_bounds(&self, arguments: &[&Interval]) -> EngineResult<Interval> {
+        let given: Vec<DataType> = arguments.iter().map(|argument| argument.data_type()).collect();
+        Interval::make_unbounded(&self.return_type(&given)?)
     }
 
     fn invoke_with_args(&self, call: ScalarFunctionArgs) -> EngineResult<ColumnarValue> {

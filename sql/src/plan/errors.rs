@@ -140,6 +140,10 @@ fn cast_error(text: &str) -> Error {
             .unwrap_or_else(|| Error::new(SqlState::INVALID_TEXT_REPRESENTATION, line.clone()));
     };
     let word = type_word(to);
+    if ["smallint", "integer", "bigint"].contains(&word) && value.trim().parse::<i128>().is_ok() {
+        let message = format!("value \"{value}\" is out of range for type {word}");
+        return Error::new(SqlState::NUMERIC_VALUE_OUT_OF_RANGE, message);
+    }
     match word {
         "date" | "timestamp" => moment_error(word, value),
         _ => Error::new(
