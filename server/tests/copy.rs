@@ -187,7 +187,7 @@ async fn conditions_and_defaults() {
         ("COPY t (nothing) FROM STDIN", "E 42703"),
         ("COPY nowhere FROM STDIN", "E 42P01"),
         ("COPY t FROM STDIN WHERE id IN (SELECT 1)", "E 0A000"),
-        ("COPY t FROM '/nowhere'", "E 0A000"),
+        ("COPY t FROM '/nowhere'", "E 58P01"),
         ("COPY t FROM PROGRAM 'true'", "E 0A000"),
         ("COPY t FROM STDIN (FORMAT xml)", "E 22023"),
         ("COPY t FROM STDIN (FORMAT csv, FORMAT csv)", "E 42601"),

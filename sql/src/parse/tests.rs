@@ -143,7 +143,7 @@ fn trap_t13_clauses_that_nobody_consumes_are_named() {
 #[test]
 fn limits_are_errors_not_crashes() {
     let deep = format!("SELECT {}1{}", "(".repeat(10_000), ")".repeat(10_000));
-    assert_eq!(outcome(&deep), "54001: statement is nested too deeply");
+    assert_eq!(outcome(&deep), "54001 @12009: statement has too long a chain of operators");
     for again in ["EXPLAIN ", "PREPARE p AS ", "COPY ("] {
         let (word, place) = (again.split(' ').next().expect("a word"), again.len() + 1);
         let expect = format!("42601 @{place}: syntax error at or near \"{word}\"");
@@ -190,7 +190,7 @@ fn copies_are_told_apart() {
             "0A000: COPY force quote only available using COPY TO",
         ),
         ("COPY t TO STDOUT WHERE a", "42601 @18: WHERE clause not allowed with COPY TO"),
-        ("COPY t FROM '/x'", "0A000 @13: COPY with a file of the server is not supported"),
+        ("COPY t FROM '/x'", "CopyFrom"),
         ("COPY t FROM PROGRAM 'x'", "0A000 @13: COPY with PROGRAM is not supported"),
         ("COPY t FROM STDIN CSV SOMETHING", "42601 @23: syntax error at or near \"SOMETHING\""),
     ]);

@@ -287,28 +287,8 @@ fn spoken_plan_error(first: &str, whole: &str) -> Option<Error> {
             Error::new(SqlState::UNDEFINED_FUNCTION, message).with_hint("You might need to add a cast."),
         );
     }
-    if let Some(name) = first.strip_prefix("Invalid qualifier ") {
-        let message = format!("missing FROM-clause entry for table \"{name}\"");
-        return Some(Error::new(SqlState::UNDEFINED_TABLE, message));
-    }
-    let places = [
-        ("Cannot find column with position ", "GROUP"),
-        ("Order by column out of bounds, specified: ", "ORDER"),
-    ];
-    for (start, clause) in places {
-        if let Some(rest) = first.strip_prefix(start) {
-            let place = rest.split([' ', ',']).next()?;
-            let message = format!("{clause} BY position {place} is not in select list");
-            return Some(Error::new(SqlState::INVALID_COLUMN_REFERENCE, message));
-        }
-    }
-    if first.starts_with("Too many columns! The subquery should only return one column") {
-        return Some(Error::new(SqlState::SYNTAX_ERROR, "subquery must return only one column"));
-    }
-    if first.starts_with("Expected LIMIT to be an integer") || first.starts_with("Expected OFFSET to be") {
-        let clause = first.split(' ').nth(1)?;
-        let message = format!("{clause} must be a whole number");
-        return Some(Error::new(SqlState::INVALID_TEXT_REPRESENTATION, message));
+    if let Some(error) = misplaced(first) {
+        return Some(error);
     }
     if let Some(rest) = first.split("non-boolean predicate").nth(1) {
         let found = rest.rsplit(' ').next().unwrap_or_default();
@@ -336,6 +316,34 @@ fn spoken_plan_error(first: &str, whole: &str) -> Option<Error> {
             if limit { SqlState::INVALID_ROW_COUNT_IN_LIMIT } else { SqlState::INVALID_ROW_COUNT_IN_OFFSET },
             format!("{clause} must not be negative"),
         ));
+    }
+    None
+}
+
+/// Names, places and clauses that lead nowhere.
+fn misplaced(first: &str) -> Option<Error> {
+    if let Some(name) = first.strip_prefix("Invalid qualifier ") {
+        let message = format!("missing FROM-clause entry for table \"{name}\"");
+        return Some(Error::new(SqlState::UNDEFINED_TABLE, message));
+    }
+    let places = [
+        ("Cannot find column with position ", "GROUP"),
+        ("Order by column out of bounds, specified: ", "ORDER"),
+    ];
+    for (start, clause) in places {
+        if let Some(rest) = first.strip_prefix(start) {
+            let place = rest.split([' ', ',']).next()?;
+            let message = format!("{clause} BY position {place} is not in select list");
+            return Some(Error::new(SqlState::INVALID_COLUMN_REFERENCE, message));
+        }
+    }
+    if first.starts_with("Too many columns! The subquery should only return one column") {
+        return Some(Error::new(SqlState::SYNTAX_ERROR, "subquery must return only one column"));
+    }
+    if first.starts_with("Expected LIMIT to be an integer") || first.starts_with("Expected OFFSET to be") {
+        let clause = first.split(' ').nth(1)?;
+        let message = format!("{clause} must be a whole number");
+        return Some(Error::new(SqlState::INVALID_TEXT_REPRESENTATION, message));
     }
     None
 }
