@@ -36,7 +36,8 @@ impl<'a> Cursor<'a> {
         let parser = Parser::new(&DIALECT).with_recursion_limit(nesting_max);
         let mut cursor = Cursor { sql, lines, last: Cell::new((0, 0, 0)), parser, notes: Vec::new() };
         let tokens = tokens.map_err(|error| cursor.error(ParserError::from(error)))?;
-        if prefixes_in_a_row(&tokens) > nesting_max {
+        // Each of these is a level to the parser. Said before chains are looked for, which are as deep but mended otherwise.
+        if prefixes_in_a_row(&tokens).max(open_parentheses(&tokens)) > nesting_max {
             return Err(too_deep());
         }
         if let Some(location) = chain::too_long(&tokens) {
@@ -350,6 +351,20 @@ fn prefixes_in_a_row(tokens: &[TokenWithSpan]) -> usize {
         longest = longest.max(run);
     }
     longest
+}
+
+/// The most parentheses that are open at a time.
+fn open_parentheses(tokens: &[TokenWithSpan]) -> usize {
+    let (mut most, mut open) = (0, 0_usize);
+    for token in tokens {
+        match token.token {
+            Token::LParen => open += 1,
+            Token::RParen => open = open.saturating_sub(1),
+            _ => {}
+        }
+        most = most.max(open);
+    }
+    most
 }
 
 pub(super) fn spelling(token: &TokenWithSpan) -> String {
