@@ -36,11 +36,14 @@ impl<'a> Cursor<'a> {
         let parser = Parser::new(&DIALECT).with_recursion_limit(nesting_max);
         let mut cursor = Cursor { sql, lines, last: Cell::new((0, 0, 0)), parser, notes: Vec::new() };
         let tokens = tokens.map_err(|error| cursor.error(ParserError::from(error)))?;
-        // Each of these is a level to the parser. Said before chains are looked for, which are as deep but mended otherwise.
-        if prefixes_in_a_row(&tokens).max(open_parentheses(&tokens)) > nesting_max {
+        if prefixes_in_a_row(&tokens) > nesting_max {
             return Err(too_deep());
         }
         if let Some(location) = chain::too_long(&tokens) {
+            // Parentheses that nest too deeply are as deep as a chain, and mended otherwise.
+            if open_parentheses(&tokens) > nesting_max {
+                return Err(too_deep());
+            }
             return Err(too_long().with_position(cursor.position_of(cursor.byte_offset(location))));
         }
         let mut tokens = travel::rewrite(tokens).map_err(|error| cursor.error(error))?;
