@@ -59,6 +59,7 @@ pub use parse::{Parsed, STATEMENT_BYTES_MAX};
 pub use prepared::{Named, Prepared};
 pub use session::{Canceller, Session, TransactionStatus};
 pub use sqlstate::SqlState;
+pub use system::Shapes;
 pub use table::ColumnFigures;
 pub use tarn_catalog::storage::CacheFigures;
 pub use transaction::Origin;

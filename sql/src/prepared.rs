@@ -43,6 +43,11 @@ impl Prepared {
     pub fn text(&self) -> &str {
         self.parsed.text()
     }
+
+    /// It can be run again, or not at all, and nothing has changed but what it told.
+    pub fn only_reads(&self) -> bool {
+        self.parsed.statement.only_reads()
+    }
 }
 
 /// A prepared statement under its name.

@@ -29,7 +29,7 @@ use crate::settings::Settings;
 use crate::sqlstate::SqlState;
 use crate::statement::{Statement, Transaction};
 use crate::stop::Stop;
-use crate::system::Wanted;
+use crate::system::{Shapes, Wanted};
 use crate::temporary;
 use crate::transaction::{Isolation, Open};
 
@@ -357,6 +357,19 @@ impl Session {
         let mut context = self.context_of(reader)?;
         context.block = block;
         Ok(context)
+    }
+
+    /// What describes the relations that the next statement would see.
+    ///
+    /// # Errors
+    ///
+    /// 28000 if the role of the session has been dropped.
+    pub async fn shapes(&self) -> Result<Shapes> {
+        let reader = match &self.open {
+            Some(open) => open.reader().await,
+            None => self.engine.catalog().reader(),
+        };
+        Ok(Shapes::new(self.context_of(reader)?.system))
     }
 
     fn context_of(&self, reader: Reader) -> Result<Context> {

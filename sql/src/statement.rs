@@ -106,6 +106,18 @@ impl Statement {
                 | Statement::Intended(_)
         )
     }
+
+    /// Changes nothing, so that it does not matter how often it is run.
+    pub fn only_reads(&self) -> bool {
+        matches!(
+            self,
+            Statement::Query(_)
+                | Statement::Explain(_)
+                | Statement::Describe(_)
+                | Statement::ShowObjects(_)
+                | Statement::Show(_)
+        )
+    }
 }
 
 /// `EXPLAIN [ANALYZE] [VERBOSE] statement`.

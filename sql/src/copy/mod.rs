@@ -9,6 +9,7 @@
 //!                                └─ parquet.rs ──> a file
 //! ```
 
+mod many;
 mod options;
 mod parquet;
 mod receive;

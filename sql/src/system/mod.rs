@@ -30,6 +30,7 @@ mod roles;
 mod rows;
 mod schemas;
 mod sessions;
+mod shapes;
 mod tables;
 mod value;
 mod visible;
@@ -42,6 +43,7 @@ pub use context::{SettingRow, SystemContext, Wanted};
 pub use functions::Function;
 pub(crate) use rewrite::array_elements;
 pub use rewrite::{gives_rows, rewrite};
+pub use shapes::Shapes;
 pub(crate) use value::{Value, to_array};
 
 /// The system table of that exact name, as one statement sees it.
