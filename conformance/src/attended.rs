@@ -7,7 +7,7 @@ use std::process::{Command, ExitStatus};
 
 #[derive(Clone, Debug, clap::Args)]
 pub struct Options {
-    /// The program and its arguments; it finds TARN_HOST, TARN_PORT, TARN_HTTP and TARN_DATA in its environment
+    /// The program and its arguments; it finds TARN_HOST, TARN_PORT, TARN_FLIGHT, TARN_HTTP and TARN_DATA in its environment
     #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]
     pub program: Vec<String>,
 }
@@ -21,6 +21,7 @@ pub fn run(options: &Options) -> Result<bool> {
         .args(arguments)
         .env("TARN_HOST", &addresses.host)
         .env("TARN_PORT", addresses.port.to_string())
+        .env("TARN_FLIGHT", addresses.flight.as_deref().unwrap_or_default())
         .env("TARN_HTTP", addresses.http.as_deref().unwrap_or_default())
         .env("TARN_DATA", &server.launch().data_dir)
         .status()

@@ -46,6 +46,8 @@ impl Launch {
 pub struct Addresses {
     pub host: String,
     pub port: u16,
+    /// Arrow Flight SQL; absent when the ready line names none.
+    pub flight: Option<String>,
     /// Health and metrics; absent when the ready line names none.
     pub http: Option<String>,
 }
@@ -169,7 +171,7 @@ fn launch_process(launch: &Launch) -> Result<(Child, PathBuf)> {
         .arg("serve")
         .arg("--data-dir")
         .arg(&launch.data_dir)
-        .args(["--postgres", &launch.postgres, "--http", "127.0.0.1:0"])
+        .args(["--postgres", &launch.postgres, "--flight", "127.0.0.1:0", "--http", "127.0.0.1:0"])
         .args(&launch.arguments)
         .envs(launch.environment.iter().map(|(name, value)| (name, value)))
         .stdin(Stdio::null())
@@ -205,8 +207,9 @@ fn parse_ready_line(line: &str) -> Option<Addresses> {
         return None;
     }
     let (host, port) = ready.get("postgres")?.as_str()?.rsplit_once(':')?;
-    let http = ready.get("http").and_then(|http| http.as_str()).map(str::to_string);
-    Some(Addresses { host: host.to_string(), port: port.parse().ok()?, http })
+    let address = |door: &str| ready.get(door).and_then(|address| address.as_str()).map(str::to_string);
+    let (flight, http) = (address("flight"), address("http"));
+    Some(Addresses { host: host.to_string(), port: port.parse().ok()?, flight, http })
 }
 
 fn log_tail(log: &Path, lines: usize) -> String {
@@ -222,7 +225,8 @@ mod tests {
     #[test]
     fn only_the_ready_line_is_taken() {
         let line = r#"{"event":"ready","postgres":"127.0.0.1:41","http":"127.0.0.1:42"}"#;
-        let expected = Addresses { host: "127.0.0.1".into(), port: 41, http: Some("127.0.0.1:42".into()) };
+        let http = Some("127.0.0.1:42".into());
+        let expected = Addresses { host: "127.0.0.1".into(), port: 41, flight: None, http };
         assert_eq!(parse_ready_line(line), Some(expected));
         assert_eq!(parse_ready_line(r#"{"event":"listening","postgres":"127.0.0.1:41"}"#), None);
         assert_eq!(parse_ready_line("ready"), None);

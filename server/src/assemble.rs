@@ -17,6 +17,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::VERSION;
+use crate::flight;
 use crate::http::{self, Watched};
 use crate::login::Roles;
 use crate::metrics::Metrics;
@@ -75,6 +76,7 @@ impl StartError {
 #[derive(Debug, Clone, Copy)]
 pub struct Addresses {
     pub postgres: SocketAddr,
+    pub flight: SocketAddr,
     pub http: SocketAddr,
 }
 
@@ -119,19 +121,24 @@ impl Server {
     pub async fn start(settings: Settings) -> Result<Server, StartError> {
         // The addresses first: they fail fastest, and clients that come early wait in the queue.
         let postgres = listen(settings.listen.postgres, "PostgreSQL", "--postgres").await?;
+        let flight = listen(settings.listen.flight, "Flight SQL", "--flight").await?;
         let http = listen(settings.listen.http, "HTTP", "--http").await?;
-        let addresses = Addresses { postgres: local(&postgres)?, http: local(&http)? };
+        let addresses =
+            Addresses { postgres: local(&postgres)?, flight: local(&flight)?, http: local(&http)? };
         make_data_dir(&settings.storage.data_dir)?;
-        let encryption = encryption(&settings)?;
+        let postgres_encryption = encryption(&settings, tls::alpn::POSTGRESQL)?;
+        let flight_encryption = encryption(&settings, tls::alpn::HTTP_2)?;
         let catalog = open_catalog(&settings).await?;
         check_warehouse(&catalog).await?;
-        let mut server = Server::around(addresses, &settings, catalog, encryption).await?;
+        let mut server = Server::around(addresses, &settings, catalog, postgres_encryption).await?;
         let watched = Watched {
             engine: Arc::clone(server.door.engine()),
             metrics: Arc::clone(server.door.metrics()),
             stopping: server.door.stopping().clone(),
         };
         server.listeners.push(tokio::spawn(postgres::serve(Arc::clone(&server.door), postgres)));
+        let flight = flight::serve(Arc::clone(&server.door), flight, flight_encryption);
+        server.listeners.push(tokio::spawn(flight));
         server.listeners.push(tokio::spawn(http::serve(http, watched, server.end.clone())));
         Ok(server)
     }
@@ -181,6 +188,7 @@ impl Server {
         serde_json::json!({
             "event": "ready",
             "postgres": self.addresses.postgres.to_string(),
+            "flight": self.addresses.flight.to_string(),
             "http": self.addresses.http.to_string(),
             "version": VERSION,
             "data_dir": self.settings.storage.data_dir,
@@ -212,9 +220,9 @@ impl Drop for Server {
     }
 }
 
-fn encryption(settings: &Settings) -> Result<Encryption, StartError> {
+fn encryption(settings: &Settings, protocol: &[u8]) -> Result<Encryption, StartError> {
     let Some(tls) = &settings.tls else { return Ok(Encryption { acceptor: None, required: false }) };
-    let acceptor = tls::acceptor(tls).map_err(StartError)?;
+    let acceptor = tls::acceptor(tls, protocol).map_err(StartError)?;
     Ok(Encryption { acceptor: Some(acceptor), required: tls.required })
 }
 

@@ -1,10 +1,11 @@
-//! The process: settings, listeners, login, and the PostgreSQL door. It joins the parts and knows what none of them may
+//! The process: settings, listeners, login, the PostgreSQL door, and what the Flight SQL door needs. It joins the parts and knows what none of them may
 //! know of another; it must never name the query engine or the store.
 //!
 //! Reading order: `settings/` for what the process is told, `assemble.rs` for how it is put together, `postgres/` for
-//! the way of a statement, `http.rs` and `metrics.rs` for what others see of it, `shutdown.rs` for its end.
+//! the way of a statement, `flight.rs` for the other door, `http.rs` and `metrics.rs` for what others see of it, `shutdown.rs` for its end.
 
 mod assemble;
+mod flight;
 mod http;
 mod login;
 mod metrics;

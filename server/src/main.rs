@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 use tarn_server::shutdown::Signals;
-use tarn_server::{Flags, Server, Settings, telemetry};
+use tarn_server::{Addresses, Flags, Server, Settings, telemetry};
 
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
@@ -39,6 +39,9 @@ struct Serve {
     /// Address for PostgreSQL clients; port 0 picks a free one [default: 127.0.0.1:5439]
     #[arg(long, value_name = "ADDRESS:PORT")]
     postgres: Option<String>,
+    /// Address for Arrow Flight SQL clients; port 0 picks a free one [default: 127.0.0.1:32010]
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    flight: Option<String>,
     /// Address for /healthz and /metrics; port 0 picks a free one [default: 127.0.0.1:8181]
     #[arg(long, value_name = "ADDRESS:PORT")]
     http: Option<String>,
@@ -56,6 +59,7 @@ fn main() -> ExitCode {
         data_dir: serve.data_dir,
         warehouse: serve.warehouse,
         postgres: serve.postgres,
+        flight: serve.flight,
         http: serve.http,
         config: serve.config,
     };
@@ -91,8 +95,8 @@ async fn serve(settings: Settings) -> Result<(), Box<dyn std::error::Error>> {
     };
     // Whoever started us may not read it; the server serves all the same.
     let _ = say(&server.ready_line());
-    let addresses = server.addresses();
-    tracing::info!(postgres = %addresses.postgres, http = %addresses.http, "ready");
+    let Addresses { postgres, flight, http } = server.addresses();
+    tracing::info!(%postgres, %flight, %http, "ready");
     let signal = signals.next().await;
     tracing::info!(signal, "stopping: no new connections; running statements may end");
     tokio::select! {

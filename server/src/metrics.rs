@@ -114,7 +114,7 @@ impl Metrics {
     }
 
     /// Counts a statement and its time.
-    fn statement(&self, kind: &'static str, ending: Ending, time: Duration) {
+    pub fn statement(&self, kind: &'static str, ending: Ending, time: Duration) {
         let kind = Label::from_static_parts("kind", kind);
         let labels = vec![kind.clone(), Label::from_static_parts("outcome", ending.label())];
         self.recorder
@@ -228,7 +228,8 @@ fn describe(recorder: &PrometheusRecorder) {
     recorder.describe_histogram("tarn_statement_seconds".into(), None, "Time of statements, by kind.".into());
 }
 
-fn kind(text: &str) -> &'static str {
+/// The word that a statement is counted under.
+pub fn kind(text: &str) -> &'static str {
     let word =
         text.split(|c: char| !c.is_ascii_alphabetic()).find(|word| !word.is_empty()).unwrap_or_default();
     KINDS.iter().find(|kind| kind.eq_ignore_ascii_case(word)).copied().unwrap_or("other")

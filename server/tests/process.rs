@@ -18,7 +18,8 @@ fn output(arguments: &[&str], folder: &std::path::Path) -> Output {
     tarn(arguments, folder).output().expect("it can be run")
 }
 
-const FREE_PORTS: [&str; 5] = ["serve", "--postgres", "127.0.0.1:0", "--http", "127.0.0.1:0"];
+const FREE_PORTS: [&str; 7] =
+    ["serve", "--postgres", "127.0.0.1:0", "--flight", "127.0.0.1:0", "--http", "127.0.0.1:0"];
 
 /// Starts a server and reads its ready line.
 fn serve(folder: &std::path::Path) -> (Child, serde_json::Value) {
@@ -45,7 +46,7 @@ fn the_ready_line_is_all_there_is_on_standard_output() {
     assert_eq!(ready["event"], "ready");
     assert_eq!(ready["version"], env!("CARGO_PKG_VERSION"));
     assert!(ready["data_dir"].as_str().is_some_and(|path| path.ends_with("tarn-data")));
-    for door in ["postgres", "http"] {
+    for door in ["postgres", "flight", "http"] {
         let address =
             ready[door].as_str().expect("an address").parse::<std::net::SocketAddr>().expect("an address");
         std::net::TcpStream::connect(address).expect("it listens");

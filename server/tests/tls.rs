@@ -10,28 +10,37 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
+use tokio_rustls::rustls::client::WantsClientCert;
 use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
-use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use tokio_rustls::rustls::version::{TLS12, TLS13};
-use tokio_rustls::rustls::{ClientConfig, RootCertStore, SupportedProtocolVersion};
+use tokio_rustls::rustls::{ClientConfig, ConfigBuilder, RootCertStore, SupportedProtocolVersion};
 
 const SSL_REQUEST: [u8; 4] = 80_877_103u32.to_be_bytes();
+const STARTUP: &[u8] = b"\0\x03\0\0user\0tarn\0database\0lake\0\0";
 const SELF_SIGNED: &str = "[tls]\nself_signed = true\n";
 
 /// A client that trusts the server's own certificate and checks its name.
 fn connector(running: &Running, version: &'static SupportedProtocolVersion, alpn: bool) -> TlsConnector {
+    let mut config = config(running, version).with_no_client_auth();
+    if alpn {
+        config.alpn_protocols = vec![b"postgresql".to_vec()];
+    }
+    TlsConnector::from(Arc::new(config))
+}
+
+fn config(
+    running: &Running,
+    version: &'static SupportedProtocolVersion,
+) -> ConfigBuilder<ClientConfig, WantsClientCert> {
     let file = running.folder.path().join("data/tls.crt");
     let mut roots = RootCertStore::empty();
     roots.add(CertificateDer::from_pem_file(file).expect("the server made one")).expect("a good certificate");
     let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_protocol_versions(&[version])
         .expect("it knows the version");
-    let mut config = builder.with_root_certificates(roots).with_no_client_auth();
-    if alpn {
-        config.alpn_protocols = vec![b"postgresql".to_vec()];
-    }
-    TlsConnector::from(Arc::new(config))
+    builder.with_root_certificates(roots)
 }
 
 async fn begin_tls(
@@ -116,6 +125,39 @@ async fn a_failed_handshake_ends_the_connection_and_nothing_else() {
     let mut next = encrypted(&running, &TLS13).await;
     next.startup(&[("user", "tarn"), ("database", "lake")]).await;
     assert_eq!(next.until_ready().await.last().map(String::as_str), Some("Z I"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_needs_a_certificate_where_authorities_are_named() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let client = rcgen::generate_simple_self_signed(["client".to_owned()]).expect("a certificate");
+    let authorities = folder.path().join("clients.pem");
+    std::fs::write(&authorities, client.cert.pem()).expect("a writable folder");
+    let settings = format!("{SELF_SIGNED}client_authorities = '{}'\n", authorities.display());
+    let running = start_with(&settings).await;
+    for (name, key) in [
+        ("client", &client),
+        ("other", &rcgen::generate_simple_self_signed(["other".to_owned()]).expect("one more")),
+    ] {
+        let der = PrivateKeyDer::from_pem_slice(key.signing_key.serialize_pem().as_bytes()).expect("a key");
+        let config = config(&running, &TLS13).with_client_auth_cert(vec![key.cert.der().clone()], der);
+        let connector = TlsConnector::from(Arc::new(config.expect("they belong together")));
+        let mut wire = running.dial().await;
+        wire.send(&packet(&SSL_REQUEST)).await;
+        assert_eq!(wire.stream.read_u8().await.ok(), Some(b'S'));
+        // The client has ended its handshake before the server says what it thinks of the certificate.
+        let mut wire = begin_tls(wire.stream, connector).await.expect("a handshake");
+        let mut answer = [0];
+        // If it is not let in, it may not get so far.
+        let _ = wire.stream.write_all(&packet(STARTUP)).await;
+        let let_in = wire.stream.read_exact(&mut answer).await.is_ok();
+        assert_eq!(let_in, name == "client");
+    }
+    let mut bare =
+        begin_tls(running.dial().await.stream, connector(&running, &TLS13, true)).await.expect("a handshake");
+    let mut answer = [0];
+    let _ = bare.stream.write_all(&packet(STARTUP)).await;
+    assert!(bare.stream.read_exact(&mut answer).await.is_err(), "a client without a certificate is let in");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -39,7 +39,7 @@ class Server:
     def __init__(self, binary, folder, endpoint, warehouse):
         self.command = [
             binary, "serve", "--data-dir", str(folder / "data"), "--warehouse", warehouse,
-            "--postgres", "127.0.0.1:0", "--http", "127.0.0.1:0",
+            "--postgres", "127.0.0.1:0", "--flight", "127.0.0.1:0", "--http", "127.0.0.1:0",
         ]
         self.environment = os.environ | {
             "TARN_S3_ENDPOINT": endpoint,

@@ -1,6 +1,6 @@
 //! Who comes in: the rules of decision 2. A role without a password is let in from this machine and from nowhere else; a
 //! role with one must prove it; a role that does not exist is asked like one with a password and then refused, so
-//! that nobody learns which names exist. No messages here; `postgres/startup.rs` speaks to the client.
+//! that nobody learns which names exist. No messages here; `postgres/startup.rs` and `../flight.rs` speak to clients.
 
 pub mod password;
 
@@ -58,6 +58,19 @@ impl Roles {
     /// Whether a user who proved the password, or needs none, may have a session.
     pub fn may_log_in(&self, user: &str) -> Result<bool> {
         Ok(self.catalog.reader().role(user)?.is_some_and(|role| role.login))
+    }
+
+    /// Whether a user may come in from an address with a password as it is, without an exchange.
+    pub fn passes(&self, user: &str, password: &str, from: IpAddr) -> Result<bool> {
+        Ok(match self.demand(user, from)? {
+            Demand::Nothing => true,
+            Demand::Password(verifier) => verifier.opens_with(password),
+        })
+    }
+
+    /// The wall clock, in milliseconds since the Unix epoch.
+    pub fn now_ms(&self) -> i64 {
+        self.catalog.env().now_ms()
     }
 
     /// Fills `bytes` with random bytes fit for nonces and keys.

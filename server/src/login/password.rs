@@ -1,5 +1,6 @@
-//! SCRAM-SHA-256, the server's side (RFC 5802, RFC 7677), against stored verifiers: the password itself never comes
-//! here. No sockets and no messages of PostgreSQL; `postgres/startup.rs` carries the texts to and fro.
+//! SCRAM-SHA-256, the server's side (RFC 5802, RFC 7677), against stored verifiers: over the PostgreSQL protocol the
+//! password itself never comes here, over Flight SQL it does. No sockets and no messages of PostgreSQL;
+//! `postgres/startup.rs` carries the texts to and fro.
 //!
 //! ```text
 //! client: n,,n=,r=<client nonce>
@@ -31,6 +32,16 @@ pub struct Verifier {
     pub server_key: Vec<u8>,
     /// Made up, for a role that does not exist or has no password: no proof will do.
     pub made_up: bool,
+}
+
+impl Verifier {
+    /// Whether this is the password. It takes as long for a verifier that was made up.
+    pub fn opens_with(&self, password: &str) -> bool {
+        let mut salted = [0; KEY_BYTES];
+        pbkdf2::pbkdf2_hmac::<Sha256>(password.as_bytes(), &self.salt, self.iterations, &mut salted);
+        let right = same(&Sha256::digest(sign(&salted, b"Client Key")), &self.stored_key);
+        right && !self.made_up
+    }
 }
 
 /// Why an exchange ended without success.
@@ -213,6 +224,14 @@ mod tests {
         let made_up = begin(made_up("nobody", b"key"));
         assert_eq!(made_up.finish(&client_final(&made_up, "pencil")), Err(Failure::WrongPassword));
         assert_eq!(begin(super::made_up("nobody", b"key")).server_first, made_up.server_first);
+    }
+
+    #[test]
+    fn a_password_as_it_is_opens_the_verifier() {
+        assert!(pencil().opens_with("pencil"));
+        assert!(!pencil().opens_with("pencils"));
+        assert!(!pencil().opens_with(""));
+        assert!(!Verifier { made_up: true, ..pencil() }.opens_with("pencil"));
     }
 
     #[test]

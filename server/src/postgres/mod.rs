@@ -35,9 +35,9 @@ mod startup;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tarn_sql::Engine;
+use tarn_sql::{Canceller, Engine};
 use tokio::runtime::Handle;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -46,7 +46,7 @@ pub use accept::serve;
 
 use crate::login::Roles;
 use crate::metrics::Metrics;
-use cancel::Cancels;
+use cancel::{Cancels, Key, Registration};
 
 /// What all connections share.
 pub struct Door {
@@ -103,6 +103,43 @@ impl Door {
 
     pub fn metrics(&self) -> &Arc<Metrics> {
         &self.metrics
+    }
+
+    pub fn roles(&self) -> &Roles {
+        &self.roles
+    }
+
+    /// Where sessions run.
+    pub fn statements(&self) -> &Handle {
+        &self.statements
+    }
+
+    /// A place among the sessions that there may be, of this door and others; given back when it is dropped.
+    pub fn place(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.connections).try_acquire_owned().ok()
+    }
+
+    /// The number that the next session goes by.
+    pub fn next_process(&self) -> i32 {
+        self.cancels.next_process()
+    }
+
+    /// Makes a session of another door known to the end of the process, which cancels all; no request can name it.
+    pub fn register(&self, process: i32, canceller: Canceller) -> Registration {
+        let mut secret = [0; 4];
+        self.roles.random(&mut secret);
+        self.cancels.register(Key { process, secret: i32::from_be_bytes(secret) }, canceller)
+    }
+
+    /// The settings that every session begins with.
+    pub fn options(&self) -> Vec<(String, String)> {
+        let timeout = self.statement_timeout.map(|timeout| timeout.as_millis().to_string());
+        timeout.map(|timeout| ("statement_timeout".to_owned(), timeout)).into_iter().collect()
+    }
+
+    /// What the end of the server waits for.
+    pub fn connected(&self) -> &TaskTracker {
+        &self.connected
     }
 
     /// Set when the server is to end.

@@ -311,10 +311,7 @@ fn text(bytes: &[u8]) -> Result<String, Failure> {
 
 /// Opens the session of a user who has been let in.
 pub fn session(door: &Door, startup: &Startup, process: i32) -> Result<Session, Failure> {
-    let mut options = Vec::new();
-    if let Some(timeout) = door.statement_timeout {
-        options.push(("statement_timeout".to_owned(), timeout.as_millis().to_string()));
-    }
+    let mut options = door.options();
     options.extend(startup.settings.iter().cloned());
     let login = Login {
         user: startup.user.clone(),

@@ -31,9 +31,11 @@ impl std::error::Error for Error {}
 /// Every key there is, with the variable that sets it. What each means is documented on its section's struct.
 const KEYS: &[(&str, &str)] = &[
     ("listen.postgres", "TARN_POSTGRES"),
+    ("listen.flight", "TARN_FLIGHT"),
     ("listen.http", "TARN_HTTP"),
     ("tls.certificate", "TARN_TLS_CERTIFICATE"),
     ("tls.key", "TARN_TLS_KEY"),
+    ("tls.client_authorities", "TARN_TLS_CLIENT_AUTHORITIES"),
     ("tls.self_signed", "TARN_TLS_SELF_SIGNED"),
     ("tls.required", "TARN_TLS_REQUIRED"),
     ("storage.data_dir", "TARN_DATA_DIR"),

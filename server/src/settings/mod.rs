@@ -48,6 +48,7 @@ pub struct Flags {
     pub data_dir: Option<String>,
     pub warehouse: Option<String>,
     pub postgres: Option<String>,
+    pub flight: Option<String>,
     pub http: Option<String>,
     /// The settings file. It must exist; without the flag a `tarn.toml` in the working folder is read if there is one.
     pub config: Option<PathBuf>,
@@ -65,6 +66,7 @@ impl Settings {
             ("storage.data_dir", "--data-dir", &flags.data_dir),
             ("storage.warehouse", "--warehouse", &flags.warehouse),
             ("listen.postgres", "--postgres", &flags.postgres),
+            ("listen.flight", "--flight", &flags.flight),
             ("listen.http", "--http", &flags.http),
         ];
         let mut layers = Layers::default();
@@ -116,6 +118,7 @@ mod tests {
     fn defaults_are_loopback_and_the_data_folder_of_decision_2() {
         let settings = load("", &[], &Flags::default()).expect("no settings are good settings");
         assert_eq!(settings.listen.postgres.to_string(), "127.0.0.1:5439");
+        assert_eq!(settings.listen.flight.to_string(), "127.0.0.1:32010");
         assert_eq!(settings.listen.http.to_string(), "127.0.0.1:8181");
         assert!(settings.storage.data_dir.ends_with("tarn-data"));
         assert!(settings.storage.warehouse.starts_with("file:///"));

@@ -1,4 +1,4 @@
-//! Section `[tls]`: encryption of connections to the PostgreSQL door.
+//! Section `[tls]`: encryption of connections to the PostgreSQL and Flight SQL doors.
 
 use std::path::{Path, PathBuf};
 
@@ -13,6 +13,9 @@ pub struct Tls {
     pub certificate: PathBuf,
     /// PEM file with its private key.
     pub key: PathBuf,
+    /// PEM file with the authorities one of which must have signed a client's certificate, besides the password. Default:
+    /// clients need no certificate.
+    pub client_authorities: Option<PathBuf>,
     /// `tls.self_signed`: both files lie in the data folder, and are made if they are missing.
     pub self_signed: bool,
     /// Whether a session in clear is refused from this machine too; from others it always is. Default: no.
@@ -26,15 +29,17 @@ impl Tls {
         let key = layers.get("tls.key", value::text)?;
         let self_signed = layers.get("tls.self_signed", value::boolean)?.unwrap_or(false);
         let required = layers.get("tls.required", value::boolean)?.unwrap_or(false);
+        let client_authorities = layers.get("tls.client_authorities", value::text)?;
+        let client_authorities = client_authorities.map(|path| absolute(Path::new(&path))).transpose()?;
         let (certificate, key) = match (certificate, key) {
             (Some(certificate), Some(key)) if !self_signed => {
                 (absolute(Path::new(&certificate))?, absolute(Path::new(&key))?)
             }
             (None, None) if self_signed => (data_dir.join("tls.crt"), data_dir.join("tls.key")),
-            (None, None) if required => {
+            (None, None) if required || client_authorities.is_some() => {
                 return Err(Error::new(
-                    "tls.required (TARN_TLS_REQUIRED) needs a certificate: give tls.certificate and tls.key, or \
-                     tls.self_signed = true",
+                    "tls.required (TARN_TLS_REQUIRED) and tls.client_authorities (TARN_TLS_CLIENT_AUTHORITIES) need a \
+                     certificate: give tls.certificate and tls.key, or tls.self_signed = true",
                 ));
             }
             (None, None) => return Ok(None),
@@ -45,6 +50,6 @@ impl Tls {
                 ));
             }
         };
-        Ok(Some(Tls { certificate, key, self_signed, required }))
+        Ok(Some(Tls { certificate, key, client_authorities, self_signed, required }))
     }
 }

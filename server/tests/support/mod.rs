@@ -36,6 +36,7 @@ pub fn load(folder: &Path, settings: &str) -> Settings {
     let flags = Flags {
         data_dir: Some(folder.join("data").display().to_string()),
         postgres: Some("127.0.0.1:0".to_owned()),
+        flight: Some("127.0.0.1:0".to_owned()),
         http: Some("127.0.0.1:0".to_owned()),
         config: Some(file),
         ..Flags::default()
