@@ -15,7 +15,7 @@ ARGUMENTS ?=
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 BINARIES := $(TARGET)/$(if $(filter dev,$(PROFILE)),debug,$(PROFILE))
 
-CLIENTS := psql pgbench drivers sqlalchemy jdbc odbc node dbt tools arrow duckdb sqlmesh
+CLIENTS := psql pgbench drivers flight sqlalchemy jdbc odbc node dbt tools arrow duckdb sqlmesh
 
 .PHONY: demo test test-all clients bench build bootstrap format
 

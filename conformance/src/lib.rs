@@ -1,5 +1,5 @@
-//! The outside view of Tarn: everything here talks to a running server as any client would, over the PostgreSQL wire,
-//! and knows the product only by its documented behaviour. It never names the crates `sql`, `catalog` or `flight`;
+//! The outside view of Tarn: everything here talks to a running server as any client would, over the PostgreSQL wire
+//! or Arrow Flight SQL, and knows the product only by its documented behaviour. It never names the crates `sql`, `catalog` or `flight`;
 //! of the server it knows only the path of the binary and the `ready` line.
 //!
 //! Read `server` first, then the runner you need: scripts (`slt`), crashes (`faults`), the first session (`demo`) and
@@ -14,6 +14,7 @@ pub mod demo;
 pub mod differential;
 pub mod faults;
 pub mod fixtures;
+pub mod flight;
 pub mod operate;
 pub mod parity;
 pub mod postgres;

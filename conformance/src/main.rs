@@ -19,7 +19,12 @@ struct Arguments {
 #[derive(Subcommand)]
 enum Command {
     /// Run SQL scripts; all of conformance/slt when no path is given
-    Slt { paths: Vec<PathBuf> },
+    Slt {
+        paths: Vec<PathBuf>,
+        /// What the statements are sent over
+        #[arg(long, value_enum, default_value_t)]
+        protocol: slt::Protocol,
+    },
     /// Take away, cut, swap and exchange files under live tables
     Damage(damage::Options),
     /// Play random SQL on a server and on a model in memory, and compare every answer
@@ -61,7 +66,7 @@ async fn main() -> ExitCode {
 
 async fn run(command: Command) -> Result<bool> {
     match command {
-        Command::Slt { paths } => slt::run_all(&paths).await.map(report),
+        Command::Slt { paths, protocol } => slt::run_all(&paths, protocol).await.map(report),
         Command::Concurrency(options) => concurrency::run(&options).await.map(report),
         Command::Damage(options) => damage::run(&options).await.map(report),
         Command::Differential(options) => differential::run(&options).await.map(report),

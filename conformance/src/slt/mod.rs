@@ -12,4 +12,4 @@ mod frozen;
 mod runner;
 mod script;
 
-pub use runner::run_all;
+pub use runner::{Protocol, run_all};

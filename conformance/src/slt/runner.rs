@@ -1,12 +1,12 @@
 //! Runs scripts, each against a server of its own on an empty folder, so that no script sees what another left.
 //! Every query runs twice: once described over the extended protocol (which must announce the types that the script
-//! names) and once over the simple protocol, whose rows are compared.
+//! names) and once over the simple protocol, whose rows are compared. Over Flight SQL it is `GetSchema` that announces.
 
 use super::script::{Record, Script, Stop};
 use super::{compare, files, frozen};
 use crate::server::{Launch, Server};
 use crate::tally::Tally;
-use crate::{Result, client, fixtures};
+use crate::{Result, client, fixtures, flight};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -16,8 +16,16 @@ const SCRIPTS_AT_ONCE: usize = 2;
 /// A script that goes wrong early tends to go wrong everywhere after; this many disagreements tell enough.
 const FAILURES_SHOWN_MAX: usize = 25;
 
+/// What scripts are sent over.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Protocol {
+    #[default]
+    Postgres,
+    Flight,
+}
+
 /// Runs every script below `paths` (all of `conformance/slt` when there are none) and prints what disagreed.
-pub async fn run_all(paths: &[PathBuf]) -> Result<Tally> {
+pub async fn run_all(paths: &[PathBuf], protocol: Protocol) -> Result<Tally> {
     let own = Path::new(env!("CARGO_MANIFEST_DIR")).join("slt");
     let roots = if paths.is_empty() { vec![own] } else { paths.to_vec() };
     let mut scripts = Vec::new();
@@ -32,7 +40,7 @@ pub async fn run_all(paths: &[PathBuf]) -> Result<Tally> {
         let permits = permits.clone();
         tokio::spawn(async move {
             let _permit = permits.acquire_owned().await;
-            run_file(&path).await
+            run_file(&path, protocol).await
         })
     });
     let mut total = Tally::default();
@@ -61,11 +69,11 @@ fn collect_scripts(path: &Path, scripts: &mut Vec<PathBuf>) -> Result<()> {
 }
 
 /// Runs one script and prints its disagreements; a script that cannot even run counts as one failure.
-async fn run_file(path: &Path) -> Tally {
+async fn run_file(path: &Path, protocol: Protocol) -> Tally {
     let mut tally = Tally::default();
     let mut report = String::new();
     let name = path.strip_prefix(env!("CARGO_MANIFEST_DIR")).unwrap_or(path).display().to_string();
-    if let Err(error) = run_script(path, &mut tally, &mut report).await {
+    if let Err(error) = run_script(path, protocol, &mut tally, &mut report).await {
         tally.add(false);
         report.push_str(&format!("{name}: {error}\n"));
     }
@@ -73,14 +81,17 @@ async fn run_file(path: &Path) -> Tally {
     tally
 }
 
-async fn run_script(path: &Path, tally: &mut Tally, report: &mut String) -> Result<()> {
+async fn run_script(path: &Path, protocol: Protocol, tally: &mut Tally, report: &mut String) -> Result<()> {
     let script = Script::parse(&std::fs::read_to_string(path)?)?;
-    let mut stage = Stage::open().await?;
+    let mut stage = Stage::open(protocol).await?;
     for (line, record) in &script.records {
         if matches!(record, Record::NeedsShared) && files::shared_data().is_none() {
             report.push_str(&format!(
                 "  line {line}: the shared data folder is not here; the rest is left out\n"
             ));
+            return Ok(());
+        }
+        if matches!(record, Record::NeedsPostgres) && protocol != Protocol::Postgres {
             return Ok(());
         }
         let outcome = stage.perform(record).await;
@@ -98,11 +109,49 @@ async fn run_script(path: &Path, tally: &mut Tally, report: &mut String) -> Resu
     Ok(())
 }
 
+/// A connection of either protocol.
+enum Line {
+    Postgres(Client),
+    Flight(flight::Session),
+}
+
+impl Line {
+    async fn open(server: &Server, protocol: Protocol, user: &str, password: Option<&str>) -> Result<Line> {
+        let addresses = server.addresses();
+        Ok(match protocol {
+            Protocol::Postgres => Line::Postgres(client::connect(addresses, user, password).await?),
+            Protocol::Flight => Line::Flight(flight::connect(addresses, user, password).await?),
+        })
+    }
+
+    fn is_closed(&self) -> bool {
+        match self {
+            Line::Postgres(client) => client.is_closed(),
+            Line::Flight(_) => false,
+        }
+    }
+
+    async fn run(&mut self, sql: &str) -> std::result::Result<client::Answer, client::Failure> {
+        match self {
+            Line::Postgres(connected) => client::run(connected, sql).await,
+            Line::Flight(session) => session.run(sql).await,
+        }
+    }
+
+    async fn described_types(&mut self, sql: &str) -> std::result::Result<String, client::Failure> {
+        match self {
+            Line::Postgres(connected) => client::described_types(connected, sql).await,
+            Line::Flight(session) => session.described_types(sql).await,
+        }
+    }
+}
+
 /// A server, the connections of a script's users, and its files.
 struct Stage {
+    protocol: Protocol,
     // Dropped first, so that the folder outlives the process.
     server: Server,
-    clients: HashMap<String, Client>,
+    clients: HashMap<String, Line>,
     user: String,
     variables: files::Variables,
     picture: Option<Vec<String>>,
@@ -110,32 +159,33 @@ struct Stage {
 }
 
 impl Stage {
-    async fn open() -> Result<Stage> {
+    async fn open(protocol: Protocol) -> Result<Stage> {
         let folder = tempfile::Builder::new().prefix("tarn-slt").tempdir()?;
         let (data_dir, files_dir) = (folder.path().join("data"), folder.path().join("files"));
         std::fs::create_dir(&files_dir)?;
         let server = Launch::new(&data_dir)?.start()?;
         let variables = files::Variables::new(&files_dir, &data_dir);
         let user = "tarn".to_string();
-        let clients = HashMap::from([(user.clone(), server.connect(&user).await?)]);
-        Ok(Stage { server, clients, user, variables, picture: None, folder })
+        let clients = HashMap::from([(user.clone(), Line::open(&server, protocol, &user, None).await?)]);
+        Ok(Stage { protocol, server, clients, user, variables, picture: None, folder })
     }
 
     async fn perform(&mut self, record: &Record) -> Result<()> {
         match record {
             Record::Statement { sql, expect } => {
                 let sql = self.variables.expand(sql)?;
-                let got = client::run(self.client()?, &sql).await;
+                let got = self.client()?.run(&sql).await;
                 compare::statement(expect, &got)?;
             }
             Record::Query { sql, types, order, rows } => {
                 let sql = self.variables.expand(sql)?;
                 self.check_types(&sql, types.as_deref()).await?;
-                let answer = client::run(self.client()?, &sql).await?;
+                let answer = self.client()?.run(&sql).await?;
                 compare::query(*order, &self.expand_rows(rows)?, &answer)?;
             }
             Record::Keep { name, sql } => {
-                let answer = client::run(self.client()?, &self.variables.expand(sql)?).await?;
+                let sql = self.variables.expand(sql)?;
+                let answer = self.client()?.run(&sql).await?;
                 let value = compare::single_value(&answer)?;
                 self.variables.set(name, value);
             }
@@ -149,13 +199,13 @@ impl Stage {
             }
             Record::Fixture { name } => fixtures::write(&self.files_dir(), name)?,
             Record::Freeze => self.picture = Some(self.take_picture().await?),
-            Record::NeedsShared => {}
+            Record::NeedsShared | Record::NeedsPostgres => {}
         }
         self.check_frozen().await
     }
 
-    fn client(&self) -> Result<&Client> {
-        Ok(self.clients.get(&self.user).ok_or("there is no connection")?)
+    fn client(&mut self) -> Result<&mut Line> {
+        Ok(self.clients.get_mut(&self.user).ok_or("there is no connection")?)
     }
 
     fn files_dir(&self) -> PathBuf {
@@ -166,18 +216,18 @@ impl Stage {
         rows.iter().map(|row| self.variables.expand(row)).collect()
     }
 
-    async fn check_types(&self, sql: &str, types: Option<&str>) -> Result<()> {
+    async fn check_types(&mut self, sql: &str, types: Option<&str>) -> Result<()> {
         let Some(expected) = types else { return Ok(()) };
-        let described = client::described_types(self.client()?, sql).await?;
+        let described = self.client()?.described_types(sql).await?;
         if described == expected {
             return Ok(());
         }
-        Err(format!("the extended protocol announces types {described}, expected {expected}").into())
+        Err(format!("the protocol announces types {described}, expected {expected}").into())
     }
 
     async fn switch_to(&mut self, user: &str, password: Option<&str>) -> Result<()> {
-        if self.clients.get(user).is_none_or(Client::is_closed) {
-            let client = client::connect(self.server.addresses(), user, password).await?;
+        if self.clients.get(user).is_none_or(Line::is_closed) {
+            let client = Line::open(&self.server, self.protocol, user, password).await?;
             self.clients.insert(user.to_string(), client);
         }
         self.user = user.to_string();
@@ -185,7 +235,7 @@ impl Stage {
     }
 
     async fn check_refused(&self, user: &str, password: Option<&str>, sqlstate: &str) -> Result<()> {
-        match client::connect(self.server.addresses(), user, password).await {
+        match Line::open(&self.server, self.protocol, user, password).await {
             Ok(_) => Err(format!("{user} was let in").into()),
             Err(error) if error.to_string().starts_with(sqlstate) => Ok(()),
             Err(error) => Err(format!("expected {sqlstate}, got {error}").into()),

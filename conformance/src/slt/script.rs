@@ -48,6 +48,8 @@ pub enum Record {
     Freeze,
     /// The rest needs the shared data folder; without it the script ends here, saying so.
     NeedsShared,
+    /// The rest is of the PostgreSQL protocol; over another one the script ends here.
+    NeedsPostgres,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -162,6 +164,7 @@ fn parse_record(line: &str, lines: &mut Lines) -> Result<Record, String> {
         }
         "freeze" => Ok(Record::Freeze),
         "needs" if rest == "shared" => Ok(Record::NeedsShared),
+        "needs" if rest == "postgres" => Ok(Record::NeedsPostgres),
         _ => Err(format!("`{line}` is no record")),
     }
 }
