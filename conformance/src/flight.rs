@@ -12,13 +12,19 @@ use arrow_flight::decode::FlightRecordBatchStream;
 use arrow_flight::error::FlightError;
 use arrow_flight::flight_service_client::FlightServiceClient;
 use arrow_flight::sql::client::FlightSqlServiceClient;
-use arrow_flight::sql::{CommandStatementQuery, CommandStatementUpdate, DoPutUpdateResult, ProstMessageExt};
+use arrow_flight::sql::{
+    CommandStatementIngest, CommandStatementQuery, CommandStatementUpdate, DoPutUpdateResult, ProstMessageExt,
+};
 use arrow_flight::{FlightData, FlightDescriptor, FlightInfo, Ticket};
 use futures::TryStreamExt;
 use prost::Message;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Request, Status};
 use tonic_types::StatusExt;
+
+/// `TABLE_NOT_EXIST_OPTION_CREATE` and `TABLE_EXISTS_OPTION_FAIL` of the Flight SQL specification.
+const CREATE_IF_NOT_THERE: i32 = 1;
+const FAIL_IF_THERE: i32 = 1;
 
 /// One row may be wide.
 const MESSAGE_BYTES_MAX: usize = 1 << 30;
@@ -108,18 +114,55 @@ impl Session {
         answer.map(tonic::Response::into_inner).map_err(|status| failure(&status))
     }
 
+    /// A session at a server that asks nobody who he is.
+    pub async fn without_login(address: std::net::SocketAddr) -> Result<Session> {
+        let channel = Endpoint::from_shared(format!("http://{address}"))?.connect().await?;
+        let client = FlightServiceClient::new(channel).max_decoding_message_size(MESSAGE_BYTES_MAX);
+        Ok(Session { client, token: String::new() })
+    }
+
+    /// The rows of a query as they come.
+    pub async fn stream(&mut self, sql: &str) -> std::result::Result<FlightRecordBatchStream, Failure> {
+        let info = self.info(sql).await?;
+        let ticket = info.endpoint.into_iter().next().and_then(|endpoint| endpoint.ticket);
+        self.fetched(ticket.unwrap_or_default()).await
+    }
+
+    /// Sends rows into a new table, and gives their number.
+    pub async fn ingest<S>(&mut self, schema: &str, table: &str, rows: S) -> Result<i64>
+    where
+        S: futures::Stream<Item = arrow_flight::error::Result<RecordBatch>> + Send + 'static,
+    {
+        let mut client = FlightSqlServiceClient::new_from_inner(self.client.clone());
+        client.set_token(self.token.clone());
+        let mut command = CommandStatementIngest {
+            table: table.to_string(),
+            schema: Some(schema.to_string()),
+            ..CommandStatementIngest::default()
+        };
+        // The crate has no name for this type.
+        let options = command.table_definition_options.get_or_insert_default();
+        (options.if_not_exist, options.if_exists) = (CREATE_IF_NOT_THERE, FAIL_IF_THERE);
+        Ok(client.execute_ingest(command, rows).await?)
+    }
+
     async fn fetch(&mut self, ticket: Ticket) -> std::result::Result<Vec<RecordBatch>, Failure> {
-        let request = self.request(ticket);
-        let frames = self.client.do_get(request).await.map_err(|status| failure(&status))?.into_inner();
-        let frames = frames.map_err(|status| FlightError::Tonic(Box::new(status)));
-        let batches = FlightRecordBatchStream::new_from_flight_data(frames);
-        batches.try_collect().await.map_err(|error| match error {
+        self.fetched(ticket).await?.try_collect().await.map_err(|error| match error {
             FlightError::Tonic(status) => failure(&status),
             other => Failure::Lost(other.to_string()),
         })
     }
 
-    async fn update(&mut self, sql: &str) -> std::result::Result<u64, Failure> {
+    /// What a ticket stands for, as it comes.
+    pub async fn fetched(&mut self, ticket: Ticket) -> std::result::Result<FlightRecordBatchStream, Failure> {
+        let request = self.request(ticket);
+        let frames = self.client.do_get(request).await.map_err(|status| failure(&status))?.into_inner();
+        let frames = frames.map_err(|status| FlightError::Tonic(Box::new(status)));
+        Ok(FlightRecordBatchStream::new_from_flight_data(frames))
+    }
+
+    /// Runs a statement that gives no rows.
+    pub async fn update(&mut self, sql: &str) -> std::result::Result<u64, Failure> {
         let command = CommandStatementUpdate { query: sql.to_string(), transaction_id: None };
         let descriptor = FlightDescriptor::new_cmd(command.as_any().encode_to_vec());
         let put = FlightData::new().with_descriptor(descriptor);

@@ -44,7 +44,7 @@ impl PostgreSql {
         serve.args(settings.iter().flat_map(|setting| ["-c", *setting]));
         let log = std::fs::File::create(folder.path().join("log"))?;
         let child = serve.stdout(Stdio::null()).stderr(log).spawn()?;
-        let addresses = Addresses { host: "127.0.0.1".to_string(), port, http: None };
+        let addresses = Addresses { host: "127.0.0.1".to_string(), port, http: None, flight: None };
         let server = PostgreSql { child, addresses, _folder: folder };
         server.wait_until_ready().await?;
         Ok(server)

@@ -5,16 +5,17 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use arrow::array::Array;
+use arrow::array::{Array, ArrayRef, AsArray, LargeStringArray, StringArray};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Field, FieldRef, Fields, Schema, SchemaRef};
+use arrow::error::ArrowError;
 use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 use arrow_flight::FlightData;
 use arrow_flight::encode::{DictionaryHandling, FlightDataEncoderBuilder};
 use arrow_flight::error::FlightError;
 use futures::stream::BoxStream;
 use futures::{Stream, StreamExt, TryStreamExt};
-use tarn_sql::types::{numeric_precision, pg_type, sql_name};
+use tarn_sql::types::{characters, numeric_precision, pg_type, sql_name};
 use tarn_sql::{Error, Rows, SqlState};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
@@ -70,7 +71,8 @@ fn plain_field(field: &FieldRef, keeps_dictionaries: bool) -> FieldRef {
 pub fn plain_type(data_type: &DataType, keeps_dictionaries: bool) -> DataType {
     let plain = |field: &FieldRef| plain_field(field, keeps_dictionaries);
     match data_type {
-        DataType::Utf8View => DataType::Utf8,
+        // A NULL without a type is a text, as at the other door, and so is a parameter that nothing gives one.
+        DataType::Utf8View | DataType::Null => DataType::Utf8,
         DataType::BinaryView => DataType::Binary,
         DataType::Dictionary(_, value) if !keeps_dictionaries => plain_type(value, keeps_dictionaries),
         DataType::RunEndEncoded(_, value) => plain_type(value.data_type(), keeps_dictionaries),
@@ -102,16 +104,33 @@ pub fn conform(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch, E
         return Err(changed());
     }
     let columns = batch.columns().iter().zip(schema.fields()).map(|(column, field)| {
-        if column.data_type() == field.data_type() {
-            Ok(Arc::clone(column))
-        } else {
-            cast(column, field.data_type())
-        }
+        let column = match column.data_type() == field.data_type() {
+            true => Arc::clone(column),
+            false => cast(column, field.data_type())?,
+        };
+        Ok(padded_width(field).map_or(Arc::clone(&column), |width| padded(&column, width)))
     });
-    let columns = columns.collect::<Result<Vec<_>, _>>().map_err(|_| changed())?;
+    let columns = columns.collect::<Result<Vec<_>, ArrowError>>().map_err(|_| changed())?;
     let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
     RecordBatch::try_new_with_options(Arc::clone(schema), columns, &options)
         .map_err(|error| Error::internal(error.to_string()))
+}
+
+/// As many characters as a value of `char(n)` is shown with.
+fn padded_width(field: &Field) -> Option<usize> {
+    let characters = characters(field).filter(|characters| characters.fixed)?;
+    usize::try_from(characters.length?).ok()
+}
+
+fn padded(column: &ArrayRef, width: usize) -> ArrayRef {
+    let pad = |value: Option<&str>| value.map(|value| format!("{value:<width$}"));
+    match column.data_type() {
+        DataType::LargeUtf8 => {
+            Arc::new(column.as_string::<i64>().iter().map(pad).collect::<LargeStringArray>())
+        }
+        DataType::Utf8 => Arc::new(column.as_string::<i32>().iter().map(pad).collect::<StringArray>()),
+        _ => Arc::clone(column),
+    }
 }
 
 /// The client knows the columns already; rows of others would be misread.

@@ -4,6 +4,7 @@
 //! lane is in a transaction gets the side lane.
 
 use std::collections::{BTreeMap, HashMap};
+use std::net::SocketAddr;
 use std::ops::Deref;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -28,12 +29,18 @@ const SAVEPOINTS_MAX: usize = 1_000;
 /// How long a result waits for the client to fetch it.
 pub const RESULT_LIFETIME: Duration = Duration::from_secs(30 * 60);
 
+/// The program at the other end, as it calls itself, and where it is.
+pub struct Client {
+    pub program: String,
+    pub address: SocketAddr,
+}
+
 /// A client's session.
 pub struct Guest {
     pub id: GuestId,
     pub user: String,
-    /// The name of its program, for new lanes.
-    client: String,
+    /// For new lanes.
+    client: Client,
     host: Arc<dyn Host>,
     signer: Arc<Signer>,
     main: Arc<Lane>,
@@ -73,7 +80,7 @@ impl Guest {
     pub fn new(
         id: GuestId,
         user: String,
-        client: String,
+        client: Client,
         (host, signer): (Arc<dyn Host>, Arc<Signer>),
         main: Arc<Lane>,
     ) -> Arc<Guest> {
@@ -109,6 +116,11 @@ impl Guest {
     pub fn idle_limit(&self) -> Option<Duration> {
         let lanes = self.lanes();
         lanes.iter().filter_map(|lane| lane.idle_limit()).min()
+    }
+
+    /// Whether another session has ended one of its own.
+    pub fn is_told_to_end(&self) -> bool {
+        self.lanes().iter().any(|lane| lane.is_told_to_end())
     }
 
     fn lanes(&self) -> Vec<Arc<Lane>> {
@@ -149,7 +161,10 @@ impl Guest {
     }
 
     pub fn new_lane(&self) -> Result<Arc<Lane>, Error> {
-        Ok(Lane::new(Arc::clone(&self.host), self.host.open(&self.user, &self.client)?))
+        Ok(Lane::new(
+            Arc::clone(&self.host),
+            self.host.open(&self.user, &self.client.program, self.client.address)?,
+        ))
     }
 
     pub fn handle(&self, kind: Kind, number: u64) -> Bytes {

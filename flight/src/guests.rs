@@ -3,7 +3,7 @@
 //! connections, which ends like the others.
 
 use std::collections::HashMap;
-use std::net::IpAddr;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use parking_lot::Mutex;
 use tarn_sql::{Error, SqlState};
 use tokio_util::sync::CancellationToken;
 
-use crate::guest::{Guest, Visit};
+use crate::guest::{Client, Guest, Visit};
 use crate::handle::{GuestId, Signer};
 use crate::host::Host;
 use crate::lane::Lane;
@@ -90,7 +90,7 @@ impl Guests {
                 return Ok(guest.visit());
             }
         }
-        let visit = self.log_in(peer.address.ip(), user, password, client).await?;
+        let visit = self.log_in(peer.address, user, password, client).await?;
         let raced = {
             let mut known = self.known.lock();
             let first = known.by_password.get(&place).and_then(|id| known.guests.get(id)).cloned();
@@ -121,20 +121,26 @@ impl Guests {
     /// As [`Host::admit`] and [`Host::open`].
     pub async fn log_in(
         &self,
-        from: IpAddr,
+        from: SocketAddr,
         user: &str,
         password: &str,
         client: &str,
     ) -> Result<Visit, Error> {
         let (host, name, password) = (Arc::clone(&self.host), user.to_owned(), password.to_owned());
-        let admitted = tokio::task::spawn_blocking(move || host.admit(&name, &password, from)).await;
+        let admitted = tokio::task::spawn_blocking(move || host.admit(&name, &password, from.ip())).await;
         admitted.map_err(|error| Error::internal(format!("the login broke off: {error}")))??;
-        let seat = self.host.open(user, client)?;
+        let seat = self.host.open(user, client, from)?;
         let mut id = GuestId([0; 16]);
         self.host.random(&mut id.0);
         let main = Lane::new(Arc::clone(&self.host), seat);
         let shared = (Arc::clone(&self.host), Arc::clone(&self.signer));
-        let guest = Guest::new(id, user.to_owned(), client.to_owned(), shared, main);
+        let guest = Guest::new(
+            id,
+            user.to_owned(),
+            Client { program: client.to_owned(), address: from },
+            shared,
+            main,
+        );
         self.known.lock().guests.insert(id, Arc::clone(&guest));
         tracing::debug!(user, client, "session opened");
         Ok(guest.visit())
@@ -153,7 +159,10 @@ impl Guests {
     pub async fn sweep(self: Arc<Self>, stopping: CancellationToken) {
         while tokio::time::timeout(SWEEP_TIME, stopping.cancelled()).await.is_err() {
             for guest in self.left_alone() {
-                tracing::info!(user = guest.user, "a session was left alone for too long and is closed");
+                tracing::info!(
+                    user = guest.user,
+                    "a session that was left alone for too long, or told to end, is closed"
+                );
                 self.close(&guest).await;
             }
         }
@@ -164,6 +173,9 @@ impl Guests {
         let Known { guests, by_password } = &mut *known;
         by_password.retain(|_, id| guests.contains_key(id));
         let too_long = |guest: &&Arc<Guest>| {
+            if guest.is_told_to_end() {
+                return true;
+            }
             let Some(idle) = guest.idle_time() else { return false };
             idle >= IDLE_TIME || guest.idle_limit().is_some_and(|limit| idle >= limit)
         };

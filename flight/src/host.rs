@@ -2,7 +2,7 @@
 //! ones who count. The process implements it, because it alone knows roles and settings.
 
 use std::any::Any;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use tarn_sql::{Error, Session};
 use tokio::runtime::Handle;
@@ -22,7 +22,7 @@ pub trait Host: Send + Sync + 'static {
     /// # Errors
     ///
     /// 53300 if there are too many; whatever the engine says of the user.
-    fn open(&self, user: &str, client: &str) -> Result<Seat, Error>;
+    fn open(&self, user: &str, client: &str, from: SocketAddr) -> Result<Seat, Error>;
 
     /// Fills `bytes` with random bytes fit for keys.
     fn random(&self, bytes: &mut [u8]);

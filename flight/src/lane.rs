@@ -66,6 +66,11 @@ impl Lane {
             () = gone.cancelled() => return Err(closed()),
             place = self.session.lock() => place,
         };
+        if place.as_ref().is_some_and(Session::is_told_to_end)
+            && let Some(session) = place.take()
+        {
+            session.close().await;
+        }
         let session = place.as_mut().ok_or_else(closed)?;
         let answer = {
             let mut work = std::pin::pin!(AssertUnwindSafe(work(session)).catch_unwind());
@@ -99,6 +104,11 @@ impl Lane {
     pub fn idle_limit(&self) -> Option<Duration> {
         let session = self.session.try_lock().ok()?;
         session.as_ref().and_then(Session::idle_limit)
+    }
+
+    /// Whether another session wants it to end, and it does nothing now.
+    pub fn is_told_to_end(&self) -> bool {
+        self.session.try_lock().is_ok_and(|session| session.as_ref().is_some_and(Session::is_told_to_end))
     }
 
     /// Stops what it does, and ends it: what its transaction did is taken back.

@@ -10,7 +10,7 @@ use arrow_flight::sql::CommandStatementQuery;
 use bytes::Bytes;
 use futures::{FutureExt, StreamExt, TryStreamExt};
 use parking_lot::Mutex;
-use tarn_sql::types::pg_type;
+use tarn_sql::types::{pg_type, sql_name};
 use tarn_sql::{Error, Origin, Outcome, Parsed, Prepared, Rows, Session, SqlState, TransactionStatus};
 use tokio_util::sync::CancellationToken;
 
@@ -180,7 +180,7 @@ pub async fn take(outcome: Outcome) -> Result<Taken, Error> {
         Outcome::Rows { schema, rows, tag: _ } => Ok(Taken::Rows(schema, rows)),
         Outcome::Done { tag } => Ok(Taken::Done(count(&tag))),
         Outcome::CopyOut { .. } => {
-            Err(Error::unsupported("COPY TO STDOUT over Flight SQL").with_hint("Run the query itself."))
+            Err(Error::unsupported("COPY TO over Flight SQL").with_hint("Run the query itself."))
         }
         Outcome::CopyIn(copy) => {
             copy.abandon().await;
@@ -259,7 +259,10 @@ async fn execute(session: &mut Session, statement: Prepared, values: Values) -> 
     if types(known) == types(&schema) {
         Ok((rows, session.status() == TransactionStatus::InTransaction))
     } else {
-        Err(changed())
+        let names = |schema: &Schema| {
+            schema.fields().iter().map(|field| sql_name(field)).collect::<Vec<_>>().join(", ")
+        };
+        Err(changed().with_detail(format!("Its columns were {}, and are {}.", names(known), names(&schema))))
     }
 }
 

@@ -215,7 +215,16 @@ async fn put(visit: &Visit, mut messages: Streaming<FlightData>) -> Result<Vec<u
         }
         other => return Err(unsupported(&other)),
     };
-    Ok(DoPutUpdateResult { record_count: count }.encode_to_vec())
+    Ok(update_result(count))
+}
+
+/// The message about an update. What is zero may be left out of a message, which would then be empty, and clients of Arrow
+/// C++ get no empty one; so it is written out (protocol buffers, "Field presence").
+fn update_result(count: i64) -> Vec<u8> {
+    match count {
+        0 => vec![8, 0],
+        count => DoPutUpdateResult { record_count: count }.encode_to_vec(),
+    }
 }
 
 /// The record batches of a call. A message may hold nothing but the descriptor.

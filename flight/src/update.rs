@@ -28,11 +28,12 @@ pub async fn run(visit: &Visit, command: CommandStatementUpdate) -> Result<i64, 
 
 async fn run_text(session: &mut Session, text: String) -> Result<i64, Error> {
     let statements = session.parse(&text)?;
-    if statements.len() > 1 {
-        session.begin_implicit(Origin::Message);
-    }
-    let mut count = 0;
+    let (several, mut count) = (statements.len() > 1, 0);
     for statement in statements {
+        // What comes after a COMMIT among them is the next transaction.
+        if several {
+            session.begin_implicit(Origin::Message);
+        }
         count += counted(session.run(statement).await?).await?;
     }
     session.end_implicit().await?;

@@ -189,7 +189,7 @@ impl Host for Process {
         Ok(())
     }
 
-    fn open(&self, user: &str, client: &str) -> Result<Seat, Error> {
+    fn open(&self, user: &str, client: &str, from: SocketAddr) -> Result<Seat, Error> {
         let too_many = || Error::new(SqlState::TOO_MANY_CONNECTIONS, "sorry, too many clients already");
         let place = self.door.place().ok_or_else(too_many)?;
         let backend_pid = self.door.next_process();
@@ -199,6 +199,7 @@ impl Host for Process {
             application_name: client.to_owned(),
             options: self.door.options(),
             backend_pid,
+            peer: Some(from),
         };
         let session = self.door.engine().session(&login)?;
         let registration = self.door.register(backend_pid, session.canceller());

@@ -13,9 +13,10 @@ use datafusion::prelude::SessionConfig;
 use tarn_catalog::Catalog;
 use tarn_catalog::storage::CacheFigures;
 
+use crate::activity::Sessions;
 use crate::advisory::AdvisoryLocks;
 use crate::error::{Error, Result};
-use crate::functions;
+use crate::functions::{self, SharedFunctions};
 use crate::notify::Switchboard;
 use crate::optimize::{self, NoEndlessWaits, RightKeysOfRelations};
 use crate::plan::{CheckedArithmetic, StatementPlanner, ThreeValuedMembership, WholeNotIn};
@@ -53,10 +54,13 @@ pub struct Engine {
     catalog: Arc<Catalog>,
     runtime: Arc<RuntimeEnv>,
     columns: Arc<ColumnCache>,
+    /// What each statement's state is a copy of; it has hardly any function.
     base: SessionState,
+    functions: Arc<SharedFunctions>,
     switchboard: Arc<Switchboard>,
     advisory_locks: Arc<AdvisoryLocks>,
     probes: Arc<Probes>,
+    sessions: Arc<Sessions>,
     memory_limit_bytes: usize,
     version: String,
     started_at_ms: i64,
@@ -70,6 +74,8 @@ pub struct Login {
     pub application_name: String,
     /// The number the door gave the connection, for `pg_backend_pid()`.
     pub backend_pid: i32,
+    /// Where the client is.
+    pub peer: Option<std::net::SocketAddr>,
     /// Settings given at start-up, by name.
     pub options: Vec<(String, String)>,
 }
@@ -105,16 +111,20 @@ impl Engine {
         base.add_analyzer_rule(Arc::new(functions::PostgresCasts));
         base.add_analyzer_rule(Arc::new(CheckedArithmetic::default()));
         base.add_analyzer_rule(Arc::new(ThreeValuedMembership));
-        functions::register(&mut base).map_err(|error| Error::internal(error.to_string()))?;
+        let (functions, base) = functions::register(&mut base)
+            .and_then(|()| SharedFunctions::take_from(base))
+            .map_err(|error| Error::internal(error.to_string()))?;
         let started_at_ms = options.catalog.env().now_ms();
         Ok(Arc::new(Engine {
             catalog: options.catalog,
             runtime,
             columns,
             base,
+            functions: Arc::new(functions),
             switchboard: Arc::default(),
             advisory_locks: Arc::default(),
             probes: Arc::default(),
+            sessions: Arc::default(),
             memory_limit_bytes: options.memory_limit_bytes,
             version: options.version,
             started_at_ms,
@@ -147,6 +157,11 @@ impl Engine {
     /// What clients have asked in vain.
     pub(crate) fn probes(&self) -> &Arc<Probes> {
         &self.probes
+    }
+
+    /// What the open sessions are doing.
+    pub(crate) fn sessions(&self) -> &Arc<Sessions> {
+        &self.sessions
     }
 
     /// The cache of decoded footers, manifests and deletes.
@@ -183,6 +198,10 @@ impl Engine {
             Error::new(SqlState::INVALID_AUTHORIZATION, message)
         })?;
         Session::new(Arc::clone(self), role.id, login)
+    }
+
+    pub(crate) fn functions(&self) -> &Arc<SharedFunctions> {
+        &self.functions
     }
 
     /// A fresh copy of the query engine's state, for one statement.

@@ -2,6 +2,7 @@
 //!
 //! A statement is parsed, resolved, authorized, planned and executed; `session.rs` takes it through these steps.
 
+mod activity;
 mod advisory;
 mod engine;
 mod notify;

@@ -7,7 +7,6 @@ use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
 use futures::{Stream, StreamExt};
 
-use crate::advisory::EndOfStatement;
 use crate::copy::{CopyIn, CopyOptions, FileSink};
 use crate::error::Result;
 use crate::sqlstate::SqlState;
@@ -33,8 +32,7 @@ impl Outcome {
     }
 
     /// The same; what `ends` stands for lasts until the rows have been read or are not wanted any more.
-    pub(crate) fn until_read(self, ends: Option<EndOfStatement>) -> Outcome {
-        let Some(ends) = ends else { return self };
+    pub(crate) fn until_read(self, ends: impl Send + 'static) -> Outcome {
         let hold = |rows: Rows| {
             let hold = move |batch| {
                 let _lasts = &ends;

@@ -6,10 +6,12 @@ use std::sync::Arc;
 
 use arrow::array::ArrayRef;
 use arrow::datatypes::DataType;
+use parking_lot::Mutex;
 use tarn_catalog::access::Principal;
 use tarn_catalog::{Reader, RelationId, RoleId, Turn};
 use tokio_util::sync::CancellationToken;
 
+use crate::activity::{Activity, Doing, Listed};
 use crate::advisory::{EndOfStatement, LockOwner, SessionLocks};
 use crate::again::{Attempts, Next};
 use crate::authorize::authorize;
@@ -44,7 +46,7 @@ pub enum TransactionStatus {
 
 /// Stops the statement that a session is running, from anywhere.
 #[derive(Debug, Clone, Default)]
-pub struct Canceller(Arc<parking_lot::Mutex<CancellationToken>>);
+pub struct Canceller(Arc<Mutex<CancellationToken>>);
 
 impl Canceller {
     pub fn cancel(&self) {
@@ -86,6 +88,7 @@ pub struct Session {
     constants: Constants,
     pub(crate) listener: Listener,
     pub(crate) locks: SessionLocks,
+    listed: Listed,
 }
 
 impl Session {
@@ -106,6 +109,16 @@ impl Session {
         let (cursors, statements) = (Cursors::default(), Statements::default());
         let listener = Listener::new(Arc::clone(engine.switchboard()), backend_pid);
         let locks = SessionLocks(LockOwner::new(Arc::clone(engine.advisory_locks()), backend_pid));
+        let listed = engine.sessions().enter(Activity {
+            pid: backend_pid,
+            role: user,
+            user: login.user.clone(),
+            peer: login.peer,
+            started_at: engine.catalog().env().now_ms() * 1000,
+            canceller: canceller.clone(),
+            ends: CancellationToken::new(),
+            doing: Mutex::new(Doing::new(&login.application_name)),
+        });
         Ok(Session {
             engine,
             user,
@@ -121,6 +134,7 @@ impl Session {
             constants: Constants::default(),
             listener,
             locks,
+            listed,
         })
     }
 
@@ -142,6 +156,7 @@ impl Session {
     pub async fn prepare(&mut self, parsed: Parsed, types: &[Option<DataType>]) -> Result<Prepared> {
         self.refuse_when_failed(&parsed.statement)?;
         self.set_wanted();
+        self.see_the_newest(&parsed.statement).await;
         self.ensure_temporary(&parsed.statement).await?;
         if let Some(columns) = self.columns_by_name(&parsed.statement)? {
             return Ok(Prepared { parsed, parameters: Vec::new(), columns });
@@ -212,6 +227,16 @@ impl Session {
         }
     }
 
+    /// Waits until another session ends this one, with `pg_terminate_backend`.
+    pub async fn told_to_end(&self) {
+        self.listed.told_to_end().await;
+    }
+
+    /// Whether another session has said that this one is to end.
+    pub fn is_told_to_end(&self) -> bool {
+        self.listed.is_told_to_end()
+    }
+
     /// Settings that the client must be told of, as PostgreSQL spells them, since the last call.
     pub fn take_parameter_changes(&mut self) -> Vec<(String, String)> {
         self.set_wanted();
@@ -247,13 +272,19 @@ impl Session {
         let source = Arc::clone(&parsed.source);
         parsed.notes.iter().for_each(|note| self.notices.push(Notice::plain(note.clone())));
         let asked = parsed.text.clone();
+        let application_name = self.settings.get("application_name").unwrap_or_default();
+        let mut running = self.listed.begin(&asked, application_name, self.engine.catalog().env());
         // Outside a transaction the statement is one, and ends when its rows have been read.
         let ends = self.open.is_none().then(|| EndOfStatement(self.locks.0.clone()));
         let outcome = self.steps(parsed, parameters, Stop { token, deadline }).await;
         match outcome {
-            Ok(done) => Ok(done.until_read(ends)),
+            Ok(done) => {
+                running.then = self.status();
+                Ok(done.until_read((ends, running)))
+            }
             Err(error) => {
                 self.fail().await;
+                running.then = self.status();
                 self.remember_probe(&error, &asked);
                 Err(error.locate(&source))
             }
@@ -263,6 +294,7 @@ impl Session {
     /// Everything up to the commit stops when it is told to; a commit that has begun is always waited for, so that
     /// what the user hears is what happened.
     async fn steps(&mut self, parsed: Parsed, parameters: &[ArrayRef], stop: Stop) -> Result<Outcome> {
+        self.see_the_newest(&parsed.statement).await;
         if let Some(open) = &mut self.open
             && !parsed.statement.is_about_the_session()
         {

@@ -21,7 +21,7 @@ use crate::outcome::Notice;
 use crate::session::{Session, TransactionStatus};
 use crate::settings::Settings;
 use crate::sqlstate::SqlState;
-use crate::statement::Modes;
+use crate::statement::{Modes, Statement};
 
 /// What the statements of a transaction share. Empty once the transaction has ended.
 pub(crate) type SharedBlock = Arc<Mutex<Option<Block>>>;
@@ -103,6 +103,11 @@ impl Open {
         self.statements += 1;
     }
 
+    /// Nothing has been asked or changed in it.
+    fn is_untouched(&self) -> bool {
+        self.origin == Origin::Explicit && self.statements == 0 && self.savepoints.is_empty() && !self.failed
+    }
+
     /// The door has begun it in case more statements come, and none has.
     pub fn is_only_prepared_for(&self) -> bool {
         self.origin == Origin::Pipeline && self.statements <= 1
@@ -138,6 +143,22 @@ impl Session {
             None => self.open(Origin::Explicit),
         }
         self.set_modes(modes)
+    }
+
+    /// What a transaction sees is fixed by its first statement, as in PostgreSQL, not by BEGIN: a client may begin one long
+    /// before it uses it.
+    pub(crate) async fn see_the_newest(&mut self, statement: &Statement) {
+        let engine = Arc::clone(self.engine());
+        let user = self.user();
+        let Some(open) = self.open.as_mut().filter(|open| open.is_untouched()) else { return };
+        if statement.is_about_the_session() {
+            return;
+        }
+        let block = engine.catalog().begin_block(user);
+        open.base = block.base().clone();
+        if let Some(old) = open.block.lock().await.replace(block) {
+            engine.catalog().roll_back(old).await;
+        }
     }
 
     /// Begins a transaction for statements that stand or fall together, unless there is one.

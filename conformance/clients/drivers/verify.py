@@ -146,6 +146,37 @@ def psycopg_cancel():
     check("psycopg after cancel", connection.execute("SELECT 1").fetchone(), (1,))
 
 
+def psycopg_sessions():
+    """One session sees what another does, stops it, and ends it."""
+    watching, other = connect(), connect()
+    other.autocommit = False
+    slow = "SELECT count(*) FROM generate_series(1, 100000) a(x), generate_series(1, 10000000) b(y) WHERE x * y % 7 = 3"
+    pid = other.info.backend_pid
+    states = []
+    running = threading.Thread(target=lambda: states.append(state(lambda: other.execute(slow))))
+    running.start()
+    seen = "SELECT state, query FROM pg_stat_activity WHERE pid = %s"
+    wait_for(lambda: watching.execute(seen, (pid,)).fetchone() == ("active", slow))
+    check("psycopg sees another's statement", watching.execute(seen, (pid,)).fetchone(), ("active", slow))
+    check("psycopg cancels another", watching.execute("SELECT pg_cancel_backend(%s)", (pid,)).fetchone(), (True,))
+    running.join()
+    check("psycopg cancelled by another", states, ["57014"])
+    wait_for(lambda: watching.execute(seen, (pid,)).fetchone()[0] != "active")
+    after = watching.execute(seen, (pid,)).fetchone()[0]
+    check("psycopg sees a failed transaction", after, "idle in transaction (aborted)")
+    check("psycopg ends another", watching.execute("SELECT pg_terminate_backend(%s)", (pid,)).fetchone(), (True,))
+    wait_for(lambda: watching.execute(seen, (pid,)).fetchone() is None)
+    check("psycopg ended", watching.execute(seen, (pid,)).fetchone(), None)
+    check("psycopg ended by another", state(lambda: other.execute("SELECT 1")), "57P01")
+
+
+def wait_for(condition):
+    """Until it is so, or ten seconds have passed."""
+    until = time.monotonic() + 10
+    while not condition() and time.monotonic() < until:
+        time.sleep(0.02)
+
+
 def psycopg_stream():
     connection = connect()
     total = sum(row[0] for row in connection.cursor().stream("SELECT value FROM generate_series(1, 20000) AS g(value)"))
@@ -182,7 +213,8 @@ def pg8000_all():
 
 
 def main():
-    for work in (psycopg_types, psycopg_tables, psycopg_errors, psycopg_pipeline, psycopg_cancel, psycopg_stream):
+    psycopg = [psycopg_types, psycopg_tables, psycopg_errors, psycopg_pipeline, psycopg_cancel, psycopg_sessions, psycopg_stream]
+    for work in psycopg:
         attempt(work.__name__, work)
     attempt("asyncpg", lambda: asyncio.run(asyncpg_all()))
     attempt("pg8000", pg8000_all)

@@ -3,13 +3,14 @@
 //! itself costs (memory, start).
 //!
 //! `engines` holds the three engines behind one face, `agree` says when their results are equal, `tpcds`, `write`,
-//! `commits`, `planning` and `door` are suites of their own, `process` measures the server process, `report` draws the
+//! `commits`, `planning`, `door` and `flight` are suites of their own, `process` measures the server process, `report` draws the
 //! page. A result that is not equal counts as failed and its time as nothing.
 
 mod agree;
 mod commits;
 mod door;
 mod engines;
+mod flight;
 mod planning;
 mod process;
 mod report;
@@ -39,7 +40,7 @@ pub struct Options {
     #[arg(long, value_delimiter = ',')]
     pub queries: Vec<u32>,
     /// What is measured
-    #[arg(long, value_delimiter = ',', value_enum, default_values_t = [Suite::Tpch, Suite::Write, Suite::Commits, Suite::Planning, Suite::Door, Suite::Crowd])]
+    #[arg(long, value_delimiter = ',', value_enum, default_values_t = [Suite::Tpch, Suite::Write, Suite::Commits, Suite::Planning, Suite::Door, Suite::Flight, Suite::Crowd])]
     pub suites: Vec<Suite>,
     /// TPC-DS scale factor
     #[arg(long, default_value_t = 1.0)]
@@ -75,6 +76,8 @@ pub enum Suite {
     Planning,
     /// The PostgreSQL door against PostgreSQL
     Door,
+    /// The Flight SQL door against a bare Flight server
+    Flight,
     /// Very many tables and idle connections
     Crowd,
 }
@@ -102,7 +105,7 @@ pub async fn run(options: &Options) -> Result<Tally> {
     launch.environment.push(("TARN_LIMITS_CONNECTIONS".to_string(), connections));
     let mut server = launch.start()?;
     let wants = |suite| options.suites.contains(&suite);
-    if [Suite::Tpch, Suite::Write, Suite::Door].into_iter().any(wants) {
+    if [Suite::Tpch, Suite::Write, Suite::Door, Suite::Flight].into_iter().any(wants) {
         measure_tpch(options, &folder, &mut server, &mut report).await?;
     }
     if wants(Suite::Tpcds) {
@@ -116,6 +119,9 @@ pub async fn run(options: &Options) -> Result<Tally> {
     }
     if wants(Suite::Door) {
         door::measure(&server, &folder, options.runs, &mut report).await?;
+    }
+    if wants(Suite::Flight) {
+        flight::measure(&server, &folder, options.runs, &mut report).await?;
     }
     if wants(Suite::Crowd) {
         door::measure_crowd(&server, options.tables, options.connections, &mut report).await?;

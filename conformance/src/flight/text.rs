@@ -4,8 +4,8 @@
 use arrow::array::{Array, ArrayRef, AsArray};
 use arrow::compute::cast;
 use arrow::datatypes::{
-    DataType, Field, Float16Type, Float32Type, Float64Type, IntervalMonthDayNanoType, IntervalUnit,
-    Time64MicrosecondType, TimeUnit, TimestampMicrosecondType,
+    DataType, DurationMicrosecondType, Field, Float16Type, Float32Type, Float64Type,
+    IntervalMonthDayNanoType, IntervalUnit, Time64MicrosecondType, TimeUnit, TimestampMicrosecondType,
 };
 use arrow::record_batch::RecordBatch;
 use arrow::util::display::array_value_to_string;
@@ -97,6 +97,12 @@ fn scalar(
         DataType::Interval(IntervalUnit::MonthDayNano) => {
             let value = array.as_primitive::<IntervalMonthDayNanoType>().value(row);
             interval(value.months, value.days, value.nanoseconds / 1_000)
+        }
+        DataType::Duration(_) => {
+            let array = converted(array, &DataType::Duration(TimeUnit::Microsecond))?;
+            let micros = array.as_primitive::<DurationMicrosecondType>().value(row);
+            let days = i32::try_from(micros / DAY_MICROS).map_err(|_| "a time longer than an interval")?;
+            interval(0, days, micros % DAY_MICROS)
         }
         DataType::FixedSizeBinary(16) if is_uuid(field) => uuid(array.as_fixed_size_binary().value(row)),
         DataType::Binary => bytes(array.as_binary::<i32>().value(row)),

@@ -110,7 +110,7 @@ async fn open(
     let place = place.map_err(|_| Failure::fatal("53300", "sorry, too many clients already"))?;
     startup::welcome(output)?;
     let process = door.cancels.next_process();
-    let session = startup::session(door, &startup, process)?;
+    let session = startup::session(door, &startup, process, peer)?;
     let connection = Connection::new(Arc::clone(door), session, process, startup, peer);
     Ok(Some((Box::new(connection), place)))
 }

@@ -143,6 +143,9 @@ impl Connection {
                 () = self.door.stopping.cancelled() => {
                     return Err(Failure::fatal("57P01", "terminating connection due to administrator command"));
                 }
+                () = self.session.told_to_end() => {
+                    return Err(Failure::fatal("57P01", "terminating connection due to administrator command"));
+                }
                 inbound = inbox.next() => return Ok(inbound),
                 () = self.session.notification_arrived() => {}
                 () = idle_too_long(self.session.idle_limit()) => {

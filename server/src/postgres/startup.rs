@@ -310,7 +310,7 @@ fn text(bytes: &[u8]) -> Result<String, Failure> {
 }
 
 /// Opens the session of a user who has been let in.
-pub fn session(door: &Door, startup: &Startup, process: i32) -> Result<Session, Failure> {
+pub fn session(door: &Door, startup: &Startup, process: i32, peer: SocketAddr) -> Result<Session, Failure> {
     let mut options = door.options();
     options.extend(startup.settings.iter().cloned());
     let login = Login {
@@ -319,6 +319,7 @@ pub fn session(door: &Door, startup: &Startup, process: i32) -> Result<Session, 
         application_name: startup.application_name.clone(),
         options,
         backend_pid: process,
+        peer: Some(peer),
     };
     door.engine.session(&login).map_err(fatal)
 }

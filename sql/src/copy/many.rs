@@ -27,7 +27,7 @@ impl Session {
         let columns: Vec<String> = insert.columns.iter().map(fold).collect();
         let table = insert.target.name.clone();
         let options = CopyOptions::of_format(CopyFormat::Text);
-        let statement = Statement::CopyFrom(CopyFrom { table, columns, options, filter: None });
+        let statement = Statement::CopyFrom(CopyFrom { table, columns, options, filter: None, file: None });
         let Outcome::CopyIn(copy) = self.run(Parsed { statement, ..prepared.parsed.clone() }).await? else {
             return Ok(None);
         };

@@ -8,10 +8,9 @@ use arrow::array::{Array, ArrayRef, AsArray, StringArray};
 use arrow::datatypes::{DataType, Int64Type};
 use async_trait::async_trait;
 use datafusion::common::{DataFusionError, Result as EngineResult, internal_err};
-use datafusion::execution::FunctionRegistry;
 use datafusion::logical_expr::async_udf::{AsyncScalarUDF, AsyncScalarUDFImpl};
 use datafusion::logical_expr::{
-    ColumnarValue, ScalarFunctionArgs, ScalarUDFImpl, Signature, TypeSignature, Volatility,
+    ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, TypeSignature, Volatility,
 };
 
 use super::row_function::Definition;
@@ -48,24 +47,22 @@ pub const DEFINITIONS: &[Definition] = &[
 ];
 
 /// The functions that wait.
-const WAITING: [(&str, LockMode); 4] = [
+pub const WAITING: [(&str, LockMode); 4] = [
     ("pg_advisory_lock", LockMode { shared: false, transaction: false }),
     ("pg_advisory_lock_shared", LockMode { shared: true, transaction: false }),
     ("pg_advisory_xact_lock", LockMode { shared: false, transaction: true }),
     ("pg_advisory_xact_lock_shared", LockMode { shared: true, transaction: true }),
 ];
 
-pub fn register(registry: &mut dyn FunctionRegistry, context: &Arc<SystemContext>) -> EngineResult<()> {
-    for (name, mode) in WAITING {
-        let two = vec![DataType::Int64, DataType::Int64];
-        let signature = Signature::one_of(
-            vec![TypeSignature::Exact(vec![DataType::Int64]), TypeSignature::Exact(two)],
-            Volatility::Volatile,
-        );
-        let function = Wait { name, mode, owner: context.locks.clone(), signature };
-        registry.register_udf(Arc::new(AsyncScalarUDF::new(Arc::new(function)).into_scalar_udf()))?;
-    }
-    Ok(())
+/// A function that waits, for the session of a statement.
+pub fn waiting(name: &'static str, mode: LockMode, context: &SystemContext) -> ScalarUDF {
+    let two = vec![DataType::Int64, DataType::Int64];
+    let signature = Signature::one_of(
+        vec![TypeSignature::Exact(vec![DataType::Int64]), TypeSignature::Exact(two)],
+        Volatility::Volatile,
+    );
+    let function = Wait { name, mode, owner: context.locks.clone(), signature };
+    AsyncScalarUDF::new(Arc::new(function)).into_scalar_udf()
 }
 
 fn ints(values: &[Value]) -> Vec<i64> {

@@ -15,6 +15,8 @@ use datafusion::logical_expr::{
 
 use crate::system::SystemContext;
 
+pub const NAME: &str = "col_description";
+
 pub fn column_comment(context: Arc<SystemContext>) -> ScalarUDF {
     let arguments = vec![DataType::Int64, DataType::Int64];
     let function = ColumnComment { context, signature: Signature::exact(arguments, Volatility::Stable) };
@@ -43,7 +45,7 @@ impl Hash for ColumnComment {
 
 impl ScalarUDFImpl for ColumnComment {
     fn name(&self) -> &str {
-        "col_description"
+        NAME
     }
 
     fn signature(&self) -> &Signature {
@@ -55,7 +57,7 @@ impl ScalarUDFImpl for ColumnComment {
     }
 
     fn invoke_with_args(&self, _call: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        internal_err!("col_description is called asynchronously")
+        internal_err!("{NAME} is called asynchronously")
     }
 }
 

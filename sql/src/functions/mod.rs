@@ -1,8 +1,8 @@
 //! The functions PostgreSQL clients and users expect beyond the engine's own. Most are small: they take a few values,
 //! look something up and give one value; `row_function.rs` turns such a definition into an engine function.
 //!
-//! `register` is called once per process for what depends on nothing; `register_for_statement` once per statement for
-//! what depends on who asks, on the session or on the catalog's version.
+//! `register` is called once per process for what depends on nothing; `registry.rs` makes what depends on who asks, on the
+//! session or on the catalog's version when a statement names it.
 
 mod advisory;
 mod arithmetic;
@@ -35,6 +35,7 @@ mod privileges;
 mod quotient;
 pub(crate) mod regex_text;
 pub(crate) mod regexes;
+mod registry;
 mod row_function;
 mod series;
 mod session;
@@ -59,12 +60,12 @@ use std::sync::Arc;
 use datafusion::common::Result;
 use datafusion::execution::{FunctionRegistry, SessionState};
 
-use crate::system::SystemContext;
 use row_function::{Definition, RowFunction};
 
 pub(crate) use self::bytea::decode as read_bytea;
 pub(crate) use self::engine_casts::PostgresCasts;
 pub(crate) use self::operators::planner as operator_planner;
+pub(crate) use self::registry::{SharedFunctions, StatementFunctions};
 pub(crate) use self::span::Span;
 pub(crate) use self::uuid::read as read_uuid;
 pub(crate) use single_value::{FIRST_OF_ROWS, LIST_OF_ROWS, LIST_OR_EMPTY, SINGLE_ROW, SINGLE_VALUE};
@@ -83,7 +84,7 @@ pub fn register(state: &mut SessionState) -> Result<()> {
     state.register_udtf(keywords::NAME, Arc::new(keywords::Keywords));
     let registry: &mut dyn FunctionRegistry = state;
     for definition in text::DEFINITIONS {
-        register_one(registry, definition, None)?;
+        register_one(registry, definition)?;
     }
     registry.register_udaf(Arc::new(single_value::single_value()))?;
     registry.register_udf(Arc::new(single_value::single_row()))?;
@@ -124,33 +125,7 @@ fn register_overloaded(registry: &mut dyn FunctionRegistry) -> Result<()> {
     registry.register_function_rewrite(Arc::new(series::WholeSeries))
 }
 
-/// Registers the functions that answer from the statement's context.
-pub fn register_for_statement(
-    registry: &mut dyn FunctionRegistry,
-    context: &Arc<SystemContext>,
-) -> Result<()> {
-    let groups = [
-        session::DEFINITIONS,
-        lookups::DEFINITIONS,
-        privileges::DEFINITIONS,
-        sizes::DEFINITIONS,
-        casts::DEFINITIONS,
-        signatures::DEFINITIONS,
-        advisory::DEFINITIONS,
-    ];
-    for definition in groups.into_iter().flatten() {
-        register_one(registry, definition, Some(context.clone()))?;
-    }
-    advisory::register(registry, context)?;
-    registry.register_udf(Arc::new(column_comment::column_comment(context.clone())))?;
-    Ok(())
-}
-
-fn register_one(
-    registry: &mut dyn FunctionRegistry,
-    definition: &'static Definition,
-    context: Option<Arc<SystemContext>>,
-) -> Result<()> {
-    registry.register_udf(Arc::new(RowFunction::new(definition, context).into()))?;
+fn register_one(registry: &mut dyn FunctionRegistry, definition: &'static Definition) -> Result<()> {
+    registry.register_udf(Arc::new(RowFunction::new(definition, None).into()))?;
     Ok(())
 }

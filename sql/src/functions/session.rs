@@ -3,6 +3,7 @@
 use super::row_function::Definition;
 use super::row_function::Kind::{Bool, Int, Text, TextList, Time};
 use super::text::text;
+use crate::activity::Activity;
 use crate::error::{Error, Result};
 use crate::settings::Settings;
 use crate::sqlstate::SqlState;
@@ -28,6 +29,12 @@ pub const DEFINITIONS: &[Definition] = &[
     Definition::asks("pg_backend_pid", &[&[]], Int, |context, _| Ok(context.backend_pid.into())),
     Definition::asks("pg_postmaster_start_time", &[&[]], Time, started_at),
     Definition::asks("pg_conf_load_time", &[&[]], Time, started_at),
+    Definition::acts("pg_cancel_backend", &[&[Int]], Bool, |context, pid| {
+        signal(context, pid, Activity::cancel)
+    }),
+    Definition::acts("pg_terminate_backend", &[&[Int], &[Int, Int]], Bool, |context, pid| {
+        signal(context, pid, Activity::terminate)
+    }),
     Definition::acts("pg_notify", &[&[Text, Text]], Text, pg_notify),
     Definition::asks("txid_current", &[&[]], Int, |context, _| Ok(context.reader.sequence().0.into())),
 ];
@@ -63,6 +70,21 @@ fn existing_path(context: &SystemContext) -> Result<Vec<String>> {
         }
     }
     Ok(path)
+}
+
+/// False for a number that no session has. PostgreSQL waits for the end if it is given a time; here the session has
+/// been told by then, and ends as soon as its statement has stopped.
+fn signal(context: &SystemContext, arguments: &[Value], signal: fn(&Activity)) -> Result<Value> {
+    let Some(Value::Int(pid)) = arguments.first() else { return Ok(Value::Null) };
+    let found = i32::try_from(*pid).ok().and_then(|pid| context.sessions.find(pid));
+    let Some(session) = found else { return Ok(false.into()) };
+    if !context.principal.acts_as(session.role) {
+        let message = "permission denied to end or cancel another role's session or statement";
+        return Err(Error::new(SqlState::INSUFFICIENT_PRIVILEGE, message)
+            .with_hint("Be a member of the role whose session it is, or a superuser."));
+    }
+    signal(&session);
+    Ok(true.into())
 }
 
 /// Nothing comes back: as text, what a function without a result gives is empty.

@@ -2,13 +2,13 @@
 //! `EXCEPT ALL` and `INTERSECT ALL`, which count how often a row is there.
 //!
 //! A right side that depends on the row is computed for all values of the left that it depends on at once (`domain.rs`),
-//! and joined by them. A condition with a subquery becomes a column of the side that it is about; between both sides of an
-//! inner join it becomes a filter above.
+//! and joined by them. What of a condition has a subquery becomes a column of the side that it is about; what is about
+//! both sides of an inner join becomes a filter above.
 
 use std::cell::Cell;
 use std::sync::Arc;
 
-use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
+use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode, TreeNodeRecursion};
 use datafusion::common::{Column, DFSchema, JoinType, NullEquality, Result};
 use datafusion::functions_window::expr_fn::row_number;
 use datafusion::logical_expr::logical_plan::{Join, Projection};
@@ -126,8 +126,8 @@ fn conditions_apart(join: Join, answers: &Cell<usize>) -> Result<Transformed<Log
     for condition in join.filter.clone().map(split_conjunction_owned).unwrap_or_default() {
         if !has_subquery(&condition) {
             kept.push(condition);
-        } else if let Some(side) = sides.iter_mut().find(|side| side.has_all(&condition)) {
-            kept.push(side.column(condition));
+        } else if let Some(parts_apart) = parts_apart(&condition, &mut sides)? {
+            kept.push(parts_apart);
         } else if join.join_type == JoinType::Inner {
             above.push(condition);
         } else {
@@ -152,6 +152,27 @@ fn conditions_apart(join: Join, answers: &Cell<usize>) -> Result<Transformed<Log
         None => joined,
     };
     columns_of(joined, &join.schema).map(Transformed::yes)
+}
+
+/// A condition whose parts with subqueries are columns of the sides that they are about; none if one is about both.
+fn parts_apart(condition: &Expr, sides: &mut [Side<'_>; 2]) -> Result<Option<Expr>> {
+    let taken = sides.each_ref().map(|side| side.list.len());
+    let apart = condition.clone().transform_down(|part| {
+        if !has_subquery(&part) {
+            return Ok(Transformed::new(part, false, TreeNodeRecursion::Jump));
+        }
+        Ok(match sides.iter_mut().find(|side| side.has_all(&part)) {
+            Some(side) => Transformed::new(side.column(part), true, TreeNodeRecursion::Jump),
+            None => Transformed::no(part),
+        })
+    })?;
+    if !has_subquery(&apart.data) {
+        return Ok(Some(apart.data));
+    }
+    for (side, taken) in sides.iter_mut().zip(taken) {
+        side.list.truncate(taken);
+    }
+    Ok(None)
 }
 
 /// One side of a join, and the conditions that become columns of it.

@@ -3,6 +3,7 @@
 //! Next: `query.rs`, then `../execute/mod.rs`.
 
 mod aggregated;
+mod agreed;
 mod alter;
 mod arguments;
 mod assign;
@@ -29,6 +30,7 @@ mod query;
 mod schema;
 mod seen;
 mod spread;
+mod truth;
 mod values;
 mod write;
 
@@ -36,8 +38,8 @@ use std::sync::Arc;
 
 use arrow::array::ArrayRef;
 use arrow::datatypes::{DataType, SchemaRef};
-use datafusion::execution::{FunctionRegistry, SessionState};
-use datafusion::logical_expr::{LogicalPlan, ScalarUDF};
+use datafusion::execution::SessionState;
+use datafusion::logical_expr::LogicalPlan;
 use tarn_catalog::{Catalog, LAKE, Reading, RelationId, Transaction};
 
 pub(crate) use alter::{AlterPlan, Proof, sort_fields};
@@ -61,7 +63,7 @@ use crate::authorize::Authorized;
 use crate::copy::CopyOptions;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
-use crate::functions;
+use crate::functions::StatementFunctions;
 use crate::notify::Outbox;
 use crate::resolve::{Action, DATABASE, Scope};
 use crate::settings::Settings;
@@ -77,6 +79,8 @@ pub(crate) struct Context {
     pub engine: Arc<Engine>,
     /// The query engine's state for this statement.
     pub state: SessionState,
+    /// What may be called.
+    pub functions: StatementFunctions,
     pub scope: Scope,
     pub stop: Stop,
     /// The transaction that the statement is part of; without one it commits by itself.
@@ -117,6 +121,7 @@ impl Context {
             outbox,
             locks,
             probes: Arc::clone(engine.probes()),
+            sessions: Arc::clone(engine.sessions()),
         });
         let mut state = engine.state();
         state.config_mut().options_mut().execution.time_zone = Some(settings.time_zone());
@@ -126,13 +131,14 @@ impl Context {
         if !settings.is_on("enable_column_cache") {
             state.config_mut().set_extension(ColumnCache::new(0));
         }
-        functions::register_for_statement(&mut state, &system).map_err(engine_error)?;
-        configure_functions(&mut state)?;
+        let options = Arc::clone(state.config_options());
+        let functions = StatementFunctions::new(Arc::clone(engine.functions()), Arc::clone(&system), options);
         let is = |setting: &str, value: &str| settings.get(setting).is_ok_and(|found| found == value);
         let serializable = is(transaction::ISOLATION, "serializable");
         Ok(Context {
             engine,
             state,
+            functions,
             scope,
             stop: Stop::default(),
             block: None,
@@ -178,17 +184,6 @@ impl Context {
     pub fn catalog(&self) -> &Arc<Catalog> {
         self.engine.catalog()
     }
-}
-
-/// Functions that follow a setting, such as `now()` the time zone, are told what it is.
-fn configure_functions(state: &mut SessionState) -> Result<()> {
-    let options = Arc::clone(state.config_options());
-    let follow = |function: &Arc<ScalarUDF>| function.inner().with_updated_config(&options);
-    let updated: Vec<ScalarUDF> = state.scalar_functions().values().filter_map(follow).collect();
-    for function in updated {
-        state.register_udf(Arc::new(function)).map_err(engine_error)?;
-    }
-    Ok(())
 }
 
 /// One time for all of a statement, from the one clock.

@@ -1,10 +1,11 @@
 //! PostgreSQL's spellings that the planner has under another name: `FETCH FIRST`, `^`, the column list of a recursive
-//! query, and an ordering by an expression of a `SELECT DISTINCT`. And where the parser has taken too much: after `IS
+//! query, an ordering by an expression of a `SELECT DISTINCT`, and texts that are conditions (`truth.rs`). And where the parser has taken too much: after `IS
 //! DISTINCT FROM` it reads on through AND and OR. It changes how a query is written, never what it means.
 
 use std::ops::ControlFlow;
 
 use super::distinct::first_rows;
+use super::truth;
 use datafusion::sql::sqlparser::ast::{
     BinaryOperator, Distinct, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentList,
     FunctionArguments, Ident, LimitClause, ObjectName, OrderByKind, Query, Select, SelectItem, SetExpr,
@@ -29,7 +30,13 @@ impl VisitorMut for Normalizer {
         ControlFlow::Continue(())
     }
 
+    fn pre_visit_select(&mut self, select: &mut Select) -> ControlFlow<()> {
+        truth::conditions(select);
+        ControlFlow::Continue(())
+    }
+
     fn post_visit_expr(&mut self, expression: &mut Expr) -> ControlFlow<()> {
+        truth::operands(expression);
         if matches!(expression, Expr::BinaryOp { op: BinaryOperator::PGExp, .. }) {
             power(expression);
         }

@@ -14,7 +14,6 @@ use datafusion::common::{
 };
 use datafusion::datasource::cte_worktable::CteWorkTable;
 use datafusion::datasource::{ViewTable, provider_as_source};
-use datafusion::execution::FunctionRegistry;
 use datafusion::execution::SessionState;
 use datafusion::logical_expr::planner::{ContextProvider, ExprPlanner, RelationPlanner, TypePlanner};
 use datafusion::logical_expr::simplify::SimplifyContext;
@@ -22,8 +21,6 @@ use datafusion::logical_expr::{
     AggregateUDF, Expr, ExprSchemable, HigherOrderUDF, LogicalPlan, LogicalPlanBuilder, ScalarUDF,
     TableSource, WindowUDF, lit,
 };
-use datafusion::optimizer::AnalyzerRule;
-use datafusion::optimizer::analyzer::type_coercion::TypeCoercion;
 use datafusion::optimizer::simplify_expressions::ExprSimplifier;
 use datafusion::sql::planner::{ParserOptions, PlannerContext, SqlToRel};
 use datafusion::sql::sqlparser::ast::{Query, Statement};
@@ -31,9 +28,11 @@ use futures::future::BoxFuture;
 use tarn_catalog::access::Principal;
 use tarn_catalog::object::View;
 
+use super::agreed::agreed;
 use super::{Context, Described, changes, engine_error, moment, names, normalize};
 use crate::error::{Error, Result};
 use crate::files;
+use crate::functions::StatementFunctions;
 use crate::inspect::metadata_table;
 use crate::resolve::{ResolvedQuery, ResolvedRelation, TableTarget};
 use crate::sqlstate::SqlState;
@@ -72,8 +71,7 @@ impl QueryPlan {
     /// agreed on one of their kind. Before all parameters are known that may fail, and they have the first branch's.
     pub fn schema_as(&self, names: &[String]) -> SchemaRef {
         let first = self.logical.schema().as_arrow();
-        let agreed = TypeCoercion::new().analyze(self.logical.clone(), &ConfigOptions::default());
-        let Ok(agreed) = agreed else { return renamed(first, names) };
+        let Ok(agreed) = agreed(&self.logical) else { return renamed(first, names) };
         let field = |(first, agreed): (&FieldRef, &FieldRef)| {
             let types = (first.data_type(), agreed.data_type());
             if is_kin(types) { Arc::clone(agreed) } else { Arc::clone(first) }
@@ -136,7 +134,7 @@ pub(crate) fn plan_with(
     let mut query = query.clone();
     let shown = names::name_outputs(&mut query);
     normalize::normalize(&mut query);
-    let provider = StatementTables { state: &context.state, tables };
+    let provider = StatementTables { state: &context.state, functions: &context.functions, tables };
     let options = ParserOptions::from(&context.state.config_options().sql_parser);
     let to_plan = SqlToRel::new_with_options(&provider, options);
     let statement = Statement::Query(Box::new(query));
@@ -355,6 +353,7 @@ fn wide(arg: Expr) -> EngineResult<Expr> {
 /// The planner's view of the world: the relations of one statement, and the functions.
 struct StatementTables<'a> {
     state: &'a SessionState,
+    functions: &'a StatementFunctions,
     tables: HashMap<TableReference, Arc<dyn TableSource>>,
 }
 
@@ -367,7 +366,7 @@ impl ContextProvider for StatementTables<'_> {
     }
 
     fn get_table_function_source(&self, name: &str, args: Vec<Expr>) -> EngineResult<Arc<dyn TableSource>> {
-        let function = self.state.table_functions().get(name).cloned();
+        let function = self.functions.table(name);
         let function = function.ok_or_else(|| plan_datafusion_err!("table function '{name}' not found"))?;
         let simplify = SimplifyContext::builder()
             .with_config_options(Arc::clone(self.state.config_options()))
@@ -399,19 +398,19 @@ impl ContextProvider for StatementTables<'_> {
     }
 
     fn get_function_meta(&self, name: &str) -> Option<Arc<ScalarUDF>> {
-        self.state.udf(name).ok()
+        self.functions.scalar(name)
     }
 
     fn get_higher_order_meta(&self, name: &str) -> Option<Arc<HigherOrderUDF>> {
-        self.state.higher_order_functions().get(name).cloned()
+        self.functions.higher_order(name)
     }
 
     fn get_aggregate_meta(&self, name: &str) -> Option<Arc<AggregateUDF>> {
-        self.state.aggregate_functions().get(name).cloned()
+        self.functions.aggregate(name)
     }
 
     fn get_window_meta(&self, name: &str) -> Option<Arc<WindowUDF>> {
-        self.state.window_functions().get(name).cloned()
+        self.functions.window(name)
     }
 
     fn get_variable_type(&self, _: &[String]) -> Option<DataType> {
@@ -423,18 +422,18 @@ impl ContextProvider for StatementTables<'_> {
     }
 
     fn udf_names(&self) -> Vec<String> {
-        self.state.scalar_functions().keys().cloned().collect()
+        self.functions.scalar_names()
     }
 
     fn higher_order_function_names(&self) -> Vec<String> {
-        self.state.higher_order_functions().keys().cloned().collect()
+        self.functions.higher_order_names()
     }
 
     fn udaf_names(&self) -> Vec<String> {
-        self.state.aggregate_functions().keys().cloned().collect()
+        self.functions.aggregate_names()
     }
 
     fn udwf_names(&self) -> Vec<String> {
-        self.state.window_functions().keys().cloned().collect()
+        self.functions.window_names()
     }
 }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use tarn_catalog::access::Principal;
 use tarn_catalog::{CatalogId, Reader};
 
+use crate::activity::Sessions;
 use crate::advisory::LockOwner;
 use crate::notify::Outbox;
 use crate::probes::Probes;
@@ -44,6 +45,8 @@ pub struct SystemContext {
     pub locks: LockOwner,
     /// What clients have asked in vain.
     pub probes: Arc<Probes>,
+    /// The sessions of the process.
+    pub sessions: Arc<Sessions>,
 }
 
 /// One setting as `pg_settings` and `current_setting` show it.

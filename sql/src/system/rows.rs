@@ -94,6 +94,7 @@ pub async fn rows(scan: &Scan) -> Result<Rows> {
         ("information_schema", "applicable_roles") => roles::applicable_roles(scan),
         ("information_schema", "enabled_roles") => roles::enabled_roles(scan),
         ("pg_catalog", "pg_locks") => sessions::pg_locks(scan),
+        ("pg_catalog", "pg_stat_activity") => sessions::pg_stat_activity(scan),
         ("system", "unhandled_probes") => sessions::unhandled_probes(scan),
         ("system", "schemas") => schemas::system_schemas(scan),
         ("system", "tables") => tables::system_tables(scan),

@@ -1,5 +1,6 @@
-//! What the sessions of this process have to do with each other and with us: `pg_locks`, which lists the advisory locks
-//! (there are no others), and `system.unhandled_probes`, the questions to the catalogs that nothing answered.
+//! What the sessions of this process have to do with each other and with us: `pg_stat_activity`, what each is doing,
+//! `pg_locks`, which lists the advisory locks (there are no others), and `system.unhandled_probes`, the questions to the
+//! catalogs that nothing answered.
 
 use super::rows::Scan;
 use super::value::Rows;
@@ -20,6 +21,45 @@ pub fn pg_locks(scan: &Scan) -> Result<Rows> {
             ("granted", lock.granted.into()),
             ("fastpath", false.into()),
         ])?;
+    }
+    Ok(rows)
+}
+
+/// Who is not the session's user, and may not act as him, sees that the session is there and no more.
+pub fn pg_stat_activity(scan: &Scan) -> Result<Rows> {
+    let mut rows = scan.rows();
+    let context = &scan.context;
+    let database = u32::try_from(context.catalog.0).unwrap_or(u32::MAX);
+    for session in context.sessions.all() {
+        let row = [
+            ("datid", database.into()),
+            ("datname", context.database.as_str().into()),
+            ("pid", session.pid.into()),
+            ("usesysid", session.role.oid().into()),
+            ("usename", session.user.as_str().into()),
+        ];
+        if !context.principal.acts_as(session.role) {
+            let hidden = ("query", "<insufficient privilege>".into());
+            rows.push(row.into_iter().chain([hidden]))?;
+            continue;
+        }
+        let doing = session.doing();
+        let port = |peer: std::net::SocketAddr| i32::from(peer.port());
+        let waits = (doing.state != "active").then_some(("Client", "ClientRead"));
+        rows.push(row.into_iter().chain([
+            ("application_name", doing.application_name.into()),
+            ("client_addr", session.peer.map(|peer| peer.ip().to_string()).into()),
+            ("client_port", session.peer.map(port).into()),
+            ("backend_start", session.started_at.into()),
+            ("xact_start", doing.transaction_started_at.into()),
+            ("query_start", doing.query_started_at.into()),
+            ("state_change", doing.changed_at.into()),
+            ("wait_event_type", waits.map(|(kind, _)| kind).into()),
+            ("wait_event", waits.map(|(_, event)| event).into()),
+            ("state", doing.state.into()),
+            ("query", doing.query.into()),
+            ("backend_type", "client backend".into()),
+        ]))?;
     }
     Ok(rows)
 }

@@ -97,7 +97,7 @@ impl Rows {
     }
 
     /// Adds a row that has these values in the named columns.
-    pub fn push<const N: usize>(&mut self, values: [(&str, Value); N]) -> Result<()> {
+    pub fn push<'a>(&mut self, values: impl IntoIterator<Item = (&'a str, Value)>) -> Result<()> {
         let mut row = self.defaults.clone();
         for (name, value) in values {
             let column = self.declared.columns.iter().position(|column| column.name == name);
