@@ -20,6 +20,10 @@ use crate::serve::Peer;
 /// How long a session may be left alone.
 const IDLE_TIME: Duration = Duration::from_secs(60 * 60);
 
+/// How often the server looks whether calls are under way when it is to end, and how often it must have seen none.
+const LOOK_TIME: Duration = Duration::from_millis(50);
+const QUIET_LOOKS: usize = 4;
+
 /// How often is looked for sessions that were.
 const SWEEP_TIME: Duration = Duration::from_secs(5);
 
@@ -180,6 +184,17 @@ impl Guests {
             idle >= IDLE_TIME || guest.idle_limit().is_some_and(|limit| idle >= limit)
         };
         guests.values().filter(too_long).cloned().collect()
+    }
+
+    /// Comes back when the server is to end, and no call has been under way for a moment.
+    pub async fn all_quiet_after(&self, stopping: &CancellationToken) {
+        stopping.cancelled().await;
+        let mut quiet = 0;
+        while quiet < QUIET_LOOKS {
+            tokio::time::sleep(LOOK_TIME).await;
+            let busy = self.known.lock().guests.values().any(|guest| guest.idle_time().is_none());
+            quiet = if busy { 0 } else { quiet + 1 };
+        }
     }
 
     /// Ends all sessions.

@@ -64,10 +64,13 @@ impl Door {
             .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
             .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
             .add_service(service)
-            .serve_with_incoming_shutdown(incoming, stopping.cancelled_owned())
-            .await;
-        if let Err(error) = served {
-            tracing::error!(%error, "the Flight SQL door has closed");
+            .serve_with_incoming_shutdown(incoming, stopping.clone().cancelled_owned());
+        tokio::select! {
+            served = served => if let Err(error) = served {
+                tracing::error!(%error, "the Flight SQL door has closed");
+            },
+            // A client that is told of the end and does not hear it holds nobody up.
+            () = self.guests.all_quiet_after(&stopping) => {}
         }
         sweeping.abort();
         self.guests.close_all().await;

@@ -57,19 +57,35 @@ pub struct Activity {
 #[derive(Debug, Clone, Default)]
 pub struct Doing {
     pub application_name: String,
-    /// In the words of `pg_stat_activity.state`.
-    pub state: &'static str,
+    pub runs: bool,
+    /// Where the session stands between statements.
+    status: TransactionStatus,
     /// The statement that is run, or was run last.
     pub query: String,
     pub query_started_at: Option<i64>,
-    pub transaction_started_at: Option<i64>,
+    transaction_started_at: Option<i64>,
     pub changed_at: Option<i64>,
 }
 
 impl Doing {
+    /// In the words of `pg_stat_activity.state`.
+    pub fn state(&self) -> &'static str {
+        match self.status {
+            _ if self.runs => "active",
+            TransactionStatus::Idle => "idle",
+            TransactionStatus::InTransaction => "idle in transaction",
+            TransactionStatus::Failed => "idle in transaction (aborted)",
+        }
+    }
+
+    /// When the transaction began that is open; a statement that is run may be one.
+    pub fn transaction(&self) -> Option<i64> {
+        self.transaction_started_at.filter(|_| self.runs || self.status != TransactionStatus::Idle)
+    }
+
     /// Nothing yet.
     pub fn new(application_name: &str) -> Doing {
-        Doing { application_name: application_name.to_owned(), state: "idle", ..Doing::default() }
+        Doing { application_name: application_name.to_owned(), ..Doing::default() }
     }
 }
 
@@ -103,19 +119,26 @@ impl Listed {
         let at = env.now_ms() * 1000;
         let end = (0..=QUERY_BYTES_MAX.min(query.len())).rev().find(|end| query.is_char_boundary(*end));
         let mut doing = self.activity.doing.lock();
-        doing.state = "active";
+        doing.runs = true;
         doing.query.clear();
         doing.query.push_str(&query[..end.unwrap_or_default()]);
         doing.application_name = application_name;
         doing.query_started_at = Some(at);
-        doing.transaction_started_at.get_or_insert(at);
+        if doing.status == TransactionStatus::Idle {
+            doing.transaction_started_at = Some(at);
+        }
         doing.changed_at = Some(at);
         drop(doing);
-        Running { activity: Arc::clone(&self.activity), env: Arc::clone(env), then: TransactionStatus::Idle }
+        Running { activity: Arc::clone(&self.activity), env: Arc::clone(env) }
     }
 
     pub fn is_told_to_end(&self) -> bool {
         self.activity.ends.is_cancelled()
+    }
+
+    /// A statement has ended so, or its rows have met an error.
+    pub fn stands(&self, status: TransactionStatus) {
+        self.activity.doing.lock().status = status;
     }
 
     /// Waits until somebody ends the session.
@@ -139,7 +162,6 @@ impl Drop for Listed {
 pub(crate) struct Running {
     activity: Arc<Activity>,
     env: Arc<dyn Env>,
-    pub then: TransactionStatus,
 }
 
 impl Drop for Running {
@@ -147,13 +169,6 @@ impl Drop for Running {
         let at = self.env.now_ms() * 1000;
         let mut doing = self.activity.doing.lock();
         doing.changed_at = Some(at);
-        doing.state = match self.then {
-            TransactionStatus::Idle => "idle",
-            TransactionStatus::InTransaction => "idle in transaction",
-            TransactionStatus::Failed => "idle in transaction (aborted)",
-        };
-        if self.then == TransactionStatus::Idle {
-            doing.transaction_started_at = None;
-        }
+        doing.runs = false;
     }
 }

@@ -36,8 +36,9 @@ use crate::temporary;
 use crate::transaction::{Isolation, Open};
 
 /// Where a session stands between statements.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum TransactionStatus {
+    #[default]
     Idle,
     InTransaction,
     /// A statement failed; everything but the end of the transaction is refused.
@@ -88,7 +89,7 @@ pub struct Session {
     constants: Constants,
     pub(crate) listener: Listener,
     pub(crate) locks: SessionLocks,
-    listed: Listed,
+    pub(crate) listed: Listed,
 }
 
 impl Session {
@@ -273,18 +274,17 @@ impl Session {
         parsed.notes.iter().for_each(|note| self.notices.push(Notice::plain(note.clone())));
         let asked = parsed.text.clone();
         let application_name = self.settings.get("application_name").unwrap_or_default();
-        let mut running = self.listed.begin(&asked, application_name, self.engine.catalog().env());
+        let running = self.listed.begin(&asked, application_name, self.engine.catalog().env());
         // Outside a transaction the statement is one, and ends when its rows have been read.
         let ends = self.open.is_none().then(|| EndOfStatement(self.locks.0.clone()));
         let outcome = self.steps(parsed, parameters, Stop { token, deadline }).await;
         match outcome {
             Ok(done) => {
-                running.then = self.status();
+                self.listed.stands(self.status());
                 Ok(done.until_read((ends, running)))
             }
             Err(error) => {
                 self.fail().await;
-                running.then = self.status();
                 self.remember_probe(&error, &asked);
                 Err(error.locate(&source))
             }

@@ -296,6 +296,7 @@ impl Session {
             }
             None => self.listener.outbox.take_back(0),
         }
+        self.listed.stands(self.status());
     }
 
     /// Ends the session: what its transaction did is taken back.

@@ -101,12 +101,20 @@ fn regtype_oid(_: &SystemContext, arguments: &[Value]) -> Result<Value> {
     match reference(&arguments[0]) {
         Reference::Oid(oid) => Ok(oid.into()),
         Reference::Name(name) => {
-            let name = name.to_lowercase();
-            let plain = name.split_once('(').map_or(name.as_str(), |(head, _)| head);
-            let oid = types::type_oid(plain.trim().trim_matches('"'));
+            let oid = types::type_oid(&type_name(name));
             Ok(oid.ok_or_else(|| missing(SqlState::UNDEFINED_OBJECT, "type", &arguments[0]))?.into())
         }
     }
+}
+
+/// The name of a type without its schema, which can only be `pg_catalog`, its quotes and its length.
+fn type_name(name: &str) -> String {
+    let name = match name.contains('"') {
+        true => split_name(name).join("."),
+        false => name.to_lowercase(),
+    };
+    let name = name.strip_prefix("pg_catalog.").unwrap_or(&name);
+    name.split_once('(').map_or(name, |(head, _)| head).trim().to_owned()
 }
 
 fn regtype_name(context: &SystemContext, arguments: &[Value]) -> Result<Value> {
@@ -186,6 +194,20 @@ fn split_name(name: &str) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn types_have_names_with_and_without_a_schema() {
+        for (name, expect) in [
+            ("Integer", "integer"),
+            ("numeric(10,2)", "numeric"),
+            ("timestamp with time zone", "timestamp with time zone"),
+            ("pg_catalog.int4", "int4"),
+            ("\"pg_catalog\".\"int4\"", "int4"),
+            ("\"int4\"", "int4"),
+        ] {
+            assert_eq!(type_name(name), expect, "{name}");
+        }
+    }
 
     #[test]
     fn names_split_at_dots_outside_quotes() {

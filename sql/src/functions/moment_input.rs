@@ -155,7 +155,7 @@ fn fill(fields: &mut Fields, text: &str, time_only: bool) -> Result<(), Fault> {
             "BC" => before_christ = true,
             "AD" => {}
             "AM" | "PM" => fields.time = Some(half_day(fields.time.ok_or(Fault::Syntax)?, word == "PM")?),
-            _ if word.contains(':') => timed(fields, word)?,
+            _ if word.contains(':') && !word.starts_with(['+', '-']) => timed(fields, word)?,
             _ if fields.date.is_none() && !time_only && numeric_date(fields, word)? => {}
             _ if fields.date.is_some() || fields.time.is_some() => {
                 let zone = zone(word).ok_or(Fault::Syntax)?;

@@ -45,19 +45,19 @@ pub fn pg_stat_activity(scan: &Scan) -> Result<Rows> {
         }
         let doing = session.doing();
         let port = |peer: std::net::SocketAddr| i32::from(peer.port());
-        let waits = (doing.state != "active").then_some(("Client", "ClientRead"));
+        let waits = (!doing.runs).then_some(("Client", "ClientRead"));
         rows.push(row.into_iter().chain([
-            ("application_name", doing.application_name.into()),
+            ("application_name", doing.application_name.as_str().into()),
             ("client_addr", session.peer.map(|peer| peer.ip().to_string()).into()),
             ("client_port", session.peer.map(port).into()),
             ("backend_start", session.started_at.into()),
-            ("xact_start", doing.transaction_started_at.into()),
+            ("xact_start", doing.transaction().into()),
             ("query_start", doing.query_started_at.into()),
             ("state_change", doing.changed_at.into()),
             ("wait_event_type", waits.map(|(kind, _)| kind).into()),
             ("wait_event", waits.map(|(_, event)| event).into()),
-            ("state", doing.state.into()),
-            ("query", doing.query.into()),
+            ("state", doing.state().into()),
+            ("query", doing.query.as_str().into()),
             ("backend_type", "client backend".into()),
         ]))?;
     }
