@@ -11,6 +11,7 @@
 //! What is grouped in the subquery is then grouped by the domain too, and what is limited is counted for each of its
 //! values. The rows around are read twice, so they must be the same both times. Next: `membership.rs`, which asks.
 
+use arrow::datatypes::DataType;
 use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
 use datafusion::common::{Column, ExprSchema, NullEquality, Result, ScalarValue};
 use datafusion::functions_aggregate::expr_fn::bool_or;
@@ -122,9 +123,17 @@ fn with_keys(
     }
     let plain = |key: &Column| {
         let field = input.schema().field_from_column(key).ok();
-        field.is_some_and(|field| !field.data_type().is_nested())
+        field.is_some_and(|field| is_comparable(field.data_type()))
     };
     Ok(keys.iter().all(plain).then_some((input, keys)))
+}
+
+/// Whether rows can be grouped and joined by values of a type: lists of plain values, but not records.
+fn is_comparable(data_type: &DataType) -> bool {
+    match data_type {
+        DataType::List(item) => !item.data_type().is_nested(),
+        other => !other.is_nested(),
+    }
 }
 
 /// The column that a value is looked for by.

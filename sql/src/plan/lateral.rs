@@ -2,8 +2,8 @@
 //! `EXCEPT ALL` and `INTERSECT ALL`, which count how often a row is there.
 //!
 //! A right side that depends on the row is computed for all values of the left that it depends on at once (`domain.rs`),
-//! and joined by them. What of a condition has a subquery becomes a column of the side that it is about; what is about
-//! both sides of an inner join becomes a filter above.
+//! and joined by them. A condition with a subquery becomes a column of the side that it is about; one about both sides of an
+//! inner join becomes a filter above, and of one about both sides of an outer join the parts become columns.
 
 use std::cell::Cell;
 use std::sync::Arc;
@@ -126,10 +126,12 @@ fn conditions_apart(join: Join, answers: &Cell<usize>) -> Result<Transformed<Log
     for condition in join.filter.clone().map(split_conjunction_owned).unwrap_or_default() {
         if !has_subquery(&condition) {
             kept.push(condition);
-        } else if let Some(parts_apart) = parts_apart(&condition, &mut sides)? {
-            kept.push(parts_apart);
+        } else if let Some(side) = sides.iter_mut().find(|side| side.has_all(&condition)) {
+            kept.push(side.column(condition));
         } else if join.join_type == JoinType::Inner {
             above.push(condition);
+        } else if let Some(parts_apart) = parts_apart(&condition, &mut sides)? {
+            kept.push(parts_apart);
         } else {
             return Ok(Transformed::no(LogicalPlan::Join(join)));
         }

@@ -17,6 +17,7 @@ mod define;
 mod distinct;
 mod domain;
 mod errors;
+mod expanded;
 mod lateral;
 mod membership;
 mod moment;

@@ -5,11 +5,11 @@
 use std::ops::ControlFlow;
 
 use super::distinct::first_rows;
-use super::truth;
+use super::{expanded, truth};
 use datafusion::sql::sqlparser::ast::{
-    BinaryOperator, Distinct, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentList,
-    FunctionArguments, Ident, LimitClause, ObjectName, OrderByKind, Query, Select, SelectItem, SetExpr,
-    UnaryOperator, Value, VisitMut, VisitorMut,
+    BinaryOperator, Distinct, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentClause,
+    FunctionArgumentList, FunctionArguments, Ident, LimitClause, ObjectName, OrderByKind, Query, Select,
+    SelectItem, SetExpr, TableFactor, UnaryOperator, Value, VisitMut, VisitorMut,
 };
 
 /// Rewrites a query and everything in it.
@@ -35,8 +35,16 @@ impl VisitorMut for Normalizer {
         ControlFlow::Continue(())
     }
 
+    fn pre_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<()> {
+        expanded::apart(factor);
+        ControlFlow::Continue(())
+    }
+
     fn post_visit_expr(&mut self, expression: &mut Expr) -> ControlFlow<()> {
         truth::operands(expression);
+        if let Expr::Function(function) = expression {
+            order_by_constants(function);
+        }
         if matches!(expression, Expr::BinaryOp { op: BinaryOperator::PGExp, .. }) {
             power(expression);
         }
@@ -173,6 +181,18 @@ fn order_of_distinct(query: &mut Query) {
         });
         if let Some(place) = selected {
             order.expr = Expr::Value(Value::Number((place + 1).to_string(), false).into());
+        }
+    }
+}
+
+/// A number that orders what an aggregate takes is no column's place; in parentheses the planner sees that.
+fn order_by_constants(function: &mut Function) {
+    let FunctionArguments::List(list) = &mut function.args else { return };
+    for clause in &mut list.clauses {
+        let FunctionArgumentClause::OrderBy(orders) = clause else { continue };
+        for order in orders.iter_mut().filter(|order| matches!(order.expr, Expr::Value(_))) {
+            let number = std::mem::replace(&mut order.expr, Expr::Identifier(Ident::new("taken")));
+            order.expr = Expr::Nested(Box::new(number));
         }
     }
 }

@@ -83,6 +83,14 @@ impl Spread {
                 let Some(input) = self.plan(&alias.input)? else { return Ok(None) };
                 self.list(&own(alias.input.schema()), plan.schema(), input)
             }
+            // What is in FROM and depends on the row around.
+            LogicalPlan::Subquery(lateral) => self.plan(&lateral.subquery),
+            LogicalPlan::Unnest(unnest) => {
+                let Some(input) = self.plan(&unnest.input)? else { return Ok(None) };
+                let (columns, options) = (unnest.exec_columns.clone(), unnest.options.clone());
+                let input = LogicalPlanBuilder::from(input).unnest_columns_with_options(columns, options)?;
+                self.list(&own(plan.schema()), plan.schema(), input.build()?)
+            }
             LogicalPlan::Sort(sort) if sort.fetch.is_none() => self.plan(&sort.input),
             LogicalPlan::Distinct(Distinct::All(input)) => {
                 let Some(input) = self.plan(input)? else { return Ok(None) };

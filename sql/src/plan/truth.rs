@@ -1,5 +1,5 @@
 //! A text that stands where a condition is asked for is read as a boolean, as PostgreSQL reads a literal without a type:
-//! `NOT '1'`, `'t' AND x`, `WHERE 'false'`.
+//! `NOT '1'`, `'t' AND x`, `WHERE 'false'`. A parameter that stands there is one.
 
 use datafusion::sql::sqlparser::ast::{
     BinaryOperator, CastKind, DataType, Expr, Ident, Select, UnaryOperator, Value,
@@ -25,8 +25,11 @@ pub(super) fn conditions(select: &mut Select) {
 }
 
 fn condition(expression: &mut Expr) {
+    if let Expr::Nested(inner) = expression {
+        return condition(inner);
+    }
     let Expr::Value(value) = &*expression else { return };
-    if !matches!(value.value, Value::SingleQuotedString(_)) {
+    if !matches!(value.value, Value::SingleQuotedString(_) | Value::Placeholder(_)) {
         return;
     }
     let text = std::mem::replace(expression, Expr::Identifier(Ident::new("taken")));
