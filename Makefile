@@ -32,6 +32,7 @@ clients: bootstrap
 	@STEPS="build $(CLIENTS)" CLIENT_TABLE=1 conformance/test.sh
 
 bench: build
+	@$(BINARIES)/conformance with-server conformance/crawl/run.sh --compare
 	@$(BINARIES)/conformance bench $(ARGUMENTS)
 
 build: bootstrap

@@ -18,7 +18,7 @@ operations=${OPERATIONS:-1000}
 seeds=${SEEDS:-1 2 3 4 5 6}
 statements=${STATEMENTS:-10000}
 seconds=${SECONDS_TOGETHER:-30}
-ordinary="format dependencies licences lint unit build slt differential parity operate psql pgbench drivers copy flight hostile sqlalchemy jdbc odbc pyiceberg interop s3 damage faults concurrency demo"
+ordinary="format dependencies licences lint unit build slt crawl differential parity operate psql pgbench drivers copy flight hostile sqlalchemy jdbc odbc pyiceberg interop s3 damage faults concurrency demo"
 heavy="node dbt tools arrow duckdb sqlmesh superset fuzz"
 steps=${STEPS:-$ordinary}
 [ "$steps" != all ] || steps="$ordinary $heavy"
@@ -101,6 +101,7 @@ step build cargo build --workspace --bins
 case " ${failures[*]:-} " in *" build "*) finish ;; esac
 
 step slt "$conformance" slt
+step crawl "$conformance" with-server conformance/crawl/run.sh
 for seed in $seeds; do
   step differential "$conformance" differential --seed "$seed" --operations "$operations"
 done

@@ -130,15 +130,33 @@ impl FileFormat {
 pub struct CsvFormat {
     /// One ASCII character.
     pub delimiter: char,
-    /// One ASCII character.
+    /// One ASCII character; NUL where no character quotes.
     pub quote: char,
+    /// What stands before a quote inside of quotes, besides another quote.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub escape: Option<char>,
     /// The first line names the columns.
     pub header: bool,
+    /// The columns of days and moments that are not written as ISO 8601 says.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub dates: BTreeMap<String, DateOrder>,
+}
+
+/// In which order the parts of a written day come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DateOrder {
+    /// `31/12/2024`, `31.12.2024`
+    DayFirst,
+    /// `12/31/2024`
+    MonthFirst,
+    /// `2024/12/31`, and days whose month is a word.
+    YearFirst,
 }
 
 impl Default for CsvFormat {
     fn default() -> Self {
-        CsvFormat { delimiter: ',', quote: '"', header: true }
+        CsvFormat { delimiter: ',', quote: '"', escape: None, header: true, dates: BTreeMap::new() }
     }
 }
 

@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 use arrow::datatypes::Schema;
 use tarn_catalog::object::{CsvFormat, ExternalTable, FileFormat};
 
-use super::infer::{Evidence, Probe, alike, merged, merged_with_folders, same_reading};
+use super::infer::{Evidence, Probe, alike, merged, merged_with_folders, same_reading, with_date_orders};
 use crate::files::listing::{FoundFile, Matcher};
 use crate::files::name;
 
@@ -164,7 +164,7 @@ impl Groups<'_> {
     fn add_each(&mut self, folder: &str, files: Vec<Looked>) {
         let mut series: BTreeMap<String, Vec<Looked>> = BTreeMap::new();
         for looked in files {
-            series.entry(numbers_as_pattern(looked.file.name())).or_default().push(looked);
+            series.entry(name::numbers_as_pattern(looked.file.name())).or_default().push(looked);
         }
         let mut above = self.above(folder);
         above.insert(0, self.folder_name(folder));
@@ -219,6 +219,7 @@ impl Groups<'_> {
             ..file.clone()
         });
         let schema = merged_with_folders(&schema, &relative_to_table.collect::<Vec<_>>());
+        let format = with_date_orders(format, &schema);
         (!fitting.is_empty()).then(|| Candidate {
             called,
             above: Vec::new(),
@@ -324,23 +325,6 @@ fn extension_pattern(files: &[Looked]) -> Option<String> {
     }
 }
 
-/// A file name with its numbers replaced by what matches any number, and nothing else of it matching more than itself.
-fn numbers_as_pattern(name: &str) -> String {
-    let mut pattern = String::new();
-    let mut in_number = false;
-    for char in name.chars() {
-        match char {
-            '0'..='9' if in_number => {}
-            '0'..='9' => pattern.push_str("[0-9]*"),
-            '*' | '?' | '[' | ']' => pattern.push_str(&format!("[{char}]")),
-            '{' | '}' => pattern.push('?'),
-            other => pattern.push(other),
-        }
-        in_number = char.is_ascii_digit();
-    }
-    pattern
-}
-
 /// What files are called that differ in their numbers: the part before the first number, if there is one.
 fn series_name(file_name: &str) -> Option<String> {
     let stem = name::stem(file_name);
@@ -376,7 +360,10 @@ mod tests {
             name::Promise::Format(name::Format::Parquet) => FileFormat::Parquet,
             _ => FileFormat::Csv(CsvFormat::default()),
         };
-        Looked { file, probe: Probe { format, schema, rows: 1, whole: true, evidence: Vec::new() } }
+        Looked {
+            file,
+            probe: Probe { format, schema, rows: 1, whole: true, sure: true, evidence: Vec::new() },
+        }
     }
 
     /// Name, location below the landing folder, pattern and number of files of each table.

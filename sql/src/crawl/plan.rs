@@ -9,7 +9,7 @@ use tarn_catalog::name::RelationName;
 use tarn_catalog::object::{ExternalTable, Relation, RelationKind};
 
 use super::group::Candidate;
-use super::infer::{Evidence, finished, merged};
+use super::infer::{Evidence, finished, merged, with_date_orders, with_known_orders};
 use super::name::table_names;
 use super::report::type_text;
 use crate::error::Result;
@@ -132,7 +132,9 @@ fn update(known: &Known<'_>, candidate: &Candidate, relation: &Relation) -> Resu
     } else {
         proposal.reason = Some("only a part of its files lies in the crawled folder".to_owned());
     }
-    let after = ExternalTable { schema: iceberg_schema(&finished(&columns))?, properties, ..before.clone() };
+    let format = with_date_orders(before.format.clone(), &columns);
+    let schema = iceberg_schema(&finished(&columns))?;
+    let after = ExternalTable { schema, format, properties, ..before.clone() };
     let Some(reason) = difference(before, &after)? else { return Ok(proposal) };
     if !known.principal.acts_as(relation.owner) {
         proposal.action = Action::Error;
@@ -179,10 +181,10 @@ fn proposal(known: &Known<'_>, candidate: &Candidate, action: Action, name: &str
     }
 }
 
-/// The columns of a table, without the ids of its fields.
+/// The columns of a table, without the ids of its fields, with the orders of its days.
 fn columns_of(table: &ExternalTable) -> Result<Schema> {
     let schema = arrow_schema(&table.schema)?;
-    Ok(finished(schema.as_ref()))
+    Ok(with_known_orders(finished(schema.as_ref()), &table.format))
 }
 
 fn qualified(known: &Known<'_>, name: &str) -> RelationName {

@@ -158,11 +158,12 @@ fn known_relations(reader: &Reader, schema: &str) -> Result<(Option<NamespaceId>
 }
 
 fn problem_note(file: &FoundFile, problem: &Problem) -> Proposal {
+    let action = if problem.empty { Action::Skipped } else { Action::Error };
     let format = match name::promise(file.name()) {
         Promise::Format(format) => Some(format.name().to_owned()),
         Promise::Nothing | Promise::Foreign => None,
     };
-    Proposal { format, ..note(Action::Error, file.url.clone(), 1, problem.in_words()) }
+    Proposal { format, ..note(action, file.url.clone(), 1, problem.in_words()) }
 }
 
 fn unfit_note(unfit: &Unfit) -> Proposal {

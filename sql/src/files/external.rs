@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use arrow::datatypes::{DataType, Field, FieldRef, Schema};
 use datafusion::catalog::TableProvider;
 use datafusion::execution::SessionState;
 use tarn_catalog::object::{ExternalTable, FileFormat};
@@ -16,15 +17,19 @@ use crate::error::{Error, Result};
 use crate::sqlstate::SqlState;
 use crate::table::{arrow_schema, without_column_ids};
 
-/// The files of an external table at this moment, to be read.
+/// The files of an external table at this moment, to be read; `shown` are the hidden columns that follow its own.
 pub async fn external_table(
     table: &ExternalTable,
+    shown: &[&'static str],
     storage: &Arc<Storage>,
     _state: &SessionState,
 ) -> Result<Arc<dyn TableProvider>> {
     let schema = without_column_ids(arrow_schema(&table.schema)?.as_ref());
+    let hidden = shown.iter().map(|name| Arc::new(Field::new(*name, DataType::Utf8, true)));
+    let fields: Vec<FieldRef> = schema.fields().iter().cloned().chain(hidden).collect();
+    let schema = Arc::new(Schema::new(fields));
     let listing = files_of(table, storage).await?;
-    Ok(Arc::new(FilesTable::new(schema, reading(&table.format)?, listing, storage)?))
+    Ok(Arc::new(FilesTable::new(schema, reading(&table.format)?, listing, storage, shown)?))
 }
 
 /// The files of an external table: never empty ones, which hold no rows in any format.
@@ -62,10 +67,15 @@ pub fn reading(format: &FileFormat) -> Result<Reading> {
     Ok(match format {
         FileFormat::Parquet => Reading::Parquet,
         FileFormat::Csv(csv) => Reading::Text(TextReading::Csv(CsvReading {
-            dialect: Dialect { delimiter: ascii(csv.delimiter)?, quote: ascii(csv.quote)? },
+            dialect: Dialect {
+                delimiter: ascii(csv.delimiter)?,
+                quote: if csv.quote == '\0' { None } else { Some(ascii(csv.quote)?) },
+                escape: csv.escape.map(ascii).transpose()?,
+            },
             header: csv.header,
             null: None,
-            ragged: Ragged::Error,
+            ragged: Ragged::Rescue,
+            dates: csv.dates.clone(),
         })),
         FileFormat::Json(json) => Reading::Text(TextReading::Json { keyed: json.keyed }),
     })

@@ -1,5 +1,5 @@
-//! The bytes of one text file, decompressed, handed out so that a reader always sees whole records. It knows where a
-//! file is and how it is compressed; it must never know what the bytes mean.
+//! The bytes of one text file, decompressed and free of UTF-16, handed out so that a reader always sees whole records.
+//! It knows where a file is and how it is compressed; it must never know what the bytes mean.
 
 use std::io::Read;
 use std::sync::Arc;
@@ -12,6 +12,7 @@ use object_store::path::Path;
 use object_store::{GetResultPayload, ObjectStore, ObjectStoreExt};
 
 use super::problem::Problem;
+use super::utf16::Utf16;
 
 /// Bytes read from a file at once.
 const CHUNK_BYTES: usize = 1 << 20;
@@ -36,10 +37,22 @@ pub async fn chunks_of(
     }
 }
 
+/// The first bytes of compressed files, for those whose names do not say it.
+const MAGIC: [(&[u8], FileCompressionType); 4] = [
+    (&[0x1f, 0x8b, 0x08], FileCompressionType::GZIP),
+    (b"BZh", FileCompressionType::BZIP2),
+    (&[0x28, 0xb5, 0x2f, 0xfd], FileCompressionType::ZSTD),
+    (&[0xfd, b'7', b'z', b'X', b'Z', 0], FileCompressionType::XZ),
+];
+/// The first bytes of a file, which tell its encoding and its compression.
+const HEAD_BYTES: usize = 256;
+
 /// A window over the bytes of a file: the front is consumed record by record, the back grows chunk by chunk.
 pub struct Feed {
     chunks: BoxStream<'static, Result<Bytes, DataFusionError>>,
     buffer: Vec<u8>,
+    /// Turns UTF-16 into UTF-8.
+    utf16: Option<Utf16>,
     /// Where the bytes that are not consumed yet start in `buffer`.
     at: usize,
     ended: bool,
@@ -54,7 +67,14 @@ impl Feed {
         path: &Path,
         compression: FileCompressionType,
     ) -> Result<Feed, Problem> {
-        Feed::start(chunks_of(store, path, compression).await?).await
+        let feed = Feed::start(chunks_of(store, path, compression).await?).await?;
+        if compression != FileCompressionType::UNCOMPRESSED {
+            return Ok(feed);
+        }
+        match MAGIC.iter().find(|(magic, _)| feed.rest().starts_with(magic)) {
+            Some((_, compression)) => Feed::start(chunks_of(store, path, *compression).await?).await,
+            None => Ok(feed),
+        }
     }
 
     /// A feed of bytes in memory.
@@ -66,17 +86,16 @@ impl Feed {
     }
 
     async fn start(chunks: BoxStream<'static, Result<Bytes, DataFusionError>>) -> Result<Feed, Problem> {
-        let mut feed = Feed { chunks, buffer: Vec::new(), at: 0, ended: false, consumed: 0 };
-        while feed.buffer.len() < 3 && !feed.ended {
+        let mut feed = Feed { chunks, buffer: Vec::new(), utf16: None, at: 0, ended: false, consumed: 0 };
+        while feed.buffer.len() < HEAD_BYTES && !feed.ended {
             feed.grow().await?;
         }
-        match feed.buffer.as_slice() {
-            [0xef, 0xbb, 0xbf, ..] => feed.at = 3,
-            [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => {
-                return Err(Problem::malformed("it is UTF-16 text")
-                    .with_hint("Convert the file to UTF-8, for example with iconv."));
-            }
-            _ => {}
+        if feed.buffer.starts_with(&[0xef, 0xbb, 0xbf]) {
+            feed.at = 3;
+        } else if let Some((mut utf16, mark)) = Utf16::of(&feed.buffer) {
+            let head = std::mem::take(&mut feed.buffer);
+            utf16.decode(&head[mark..], &mut feed.buffer);
+            feed.utf16 = Some(utf16);
         }
         Ok(feed)
     }
@@ -119,7 +138,10 @@ impl Feed {
 
     async fn grow(&mut self) -> Result<(), Problem> {
         match self.chunks.next().await {
-            Some(Ok(chunk)) => self.buffer.extend_from_slice(&chunk),
+            Some(Ok(chunk)) => match &mut self.utf16 {
+                Some(utf16) => utf16.decode(&chunk, &mut self.buffer),
+                None => self.buffer.extend_from_slice(&chunk),
+            },
             Some(Err(error)) => return Err(Problem::compression(&error)),
             None => self.ended = true,
         }

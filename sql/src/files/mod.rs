@@ -6,6 +6,7 @@
 //!                                                                    -> parquet (names the broken file) -> footer
 //! ```
 pub(crate) mod csv;
+pub(crate) mod dates;
 mod external;
 pub(crate) mod feed;
 mod footer;
@@ -18,6 +19,7 @@ pub(crate) mod problem;
 mod read;
 mod scan;
 mod source;
+mod utf16;
 pub(crate) mod values;
 
 pub use external::external_table;

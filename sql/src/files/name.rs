@@ -120,6 +120,23 @@ pub fn date_part(component: &str) -> bool {
         && others.count() <= 2
 }
 
+/// A file name with its numbers replaced by what matches any number, and nothing else of it matching more than itself.
+pub fn numbers_as_pattern(name: &str) -> String {
+    let mut pattern = String::new();
+    let mut in_number = false;
+    for char in name.chars() {
+        match char {
+            '0'..='9' if in_number => {}
+            '0'..='9' => pattern.push_str("[0-9]*"),
+            '*' | '?' | '[' | ']' => pattern.push_str(&format!("[{char}]")),
+            '{' | '}' => pattern.push('?'),
+            other => pattern.push(other),
+        }
+        in_number = char.is_ascii_digit();
+    }
+    pattern
+}
+
 fn percent_decoded(text: &str) -> String {
     let bytes = text.as_bytes();
     let mut decoded = Vec::with_capacity(bytes.len());

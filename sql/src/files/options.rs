@@ -128,9 +128,10 @@ fn set(options: &mut ReadOptions, name: &'static str, value: &ArgumentValue) -> 
                 "error" => Ragged::Error,
                 "pad" => Ragged::Pad,
                 "skip" => Ragged::Skip,
+                "rescue" => Ragged::Rescue,
                 other => {
                     return Err(wrong(format!("option \"ragged\" cannot be '{other}'"))
-                        .with_hint("It is 'error', 'pad' or 'skip'."));
+                        .with_hint("It is 'rescue', 'error', 'pad' or 'skip'."));
                 }
             });
         }

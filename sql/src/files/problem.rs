@@ -15,16 +15,23 @@ pub struct Problem {
     /// From 1.
     pub line: Option<u64>,
     pub hint: Option<String>,
+    /// There is nothing in the file, which a crawl takes for no mistake.
+    pub empty: bool,
 }
 
 impl Problem {
     fn new(sqlstate: SqlState, reason: impl Into<String>) -> Problem {
-        Problem { sqlstate, reason: reason.into(), line: None, hint: None }
+        Problem { sqlstate, reason: reason.into(), line: None, hint: None, empty: false }
     }
 
     /// The file does not keep to its format.
     pub fn malformed(reason: impl Into<String>) -> Problem {
         Problem::new(SqlState::BAD_COPY_FILE_FORMAT, reason)
+    }
+
+    /// There is nothing in the file.
+    pub fn empty(reason: impl Into<String>) -> Problem {
+        Problem { empty: true, ..Problem::malformed(reason) }
     }
 
     /// A value does not fit its column.

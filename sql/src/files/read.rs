@@ -43,7 +43,7 @@ pub async fn read_files(
         }
         other => other,
     };
-    Ok(Arc::new(FilesTable::new(schema, reading, listing, storage)?))
+    Ok(Arc::new(FilesTable::new(schema, reading, listing, storage, &[])?))
 }
 
 /// Leaves the files to read: of a folder those whose names promise the format, of a pattern all that match.

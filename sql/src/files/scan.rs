@@ -31,6 +31,7 @@ use super::problem::Problem;
 use super::source::{ShownName, TextReading, TextSource};
 use super::values;
 use crate::error::Result;
+use crate::table::hidden;
 
 type EngineResult<T> = datafusion::error::Result<T>;
 
@@ -65,14 +66,18 @@ impl std::fmt::Debug for FilesTable {
 }
 
 impl FilesTable {
-    /// A table over listed files. A column that folders are named for (`year=2024`) has its value from there.
+    /// A table over listed files. A column that folders are named for (`year=2024`) has its value from there. The hidden
+    /// columns that are `shown` are among those of the schema.
     pub fn new(
         schema: SchemaRef,
         reading: Reading,
         listing: Listing,
         storage: &Arc<Storage>,
+        shown: &[&'static str],
     ) -> Result<FilesTable> {
-        let keys: HashSet<&str> = listing.files.iter().flat_map(partitions).map(|(key, _)| key).collect();
+        let keys = listing.files.iter().flat_map(partitions).map(|(key, _)| key);
+        let named = shown.contains(&hidden::FILE);
+        let keys: HashSet<&str> = keys.chain(named.then_some(hidden::FILE)).collect();
         let (of_folders, of_files): (Vec<usize>, Vec<usize>) =
             (0..schema.fields().len()).partition(|index| keys.contains(schema.field(*index).name().as_str()));
         let field = |index: &usize| Arc::clone(&schema.fields()[*index]);
@@ -82,7 +87,7 @@ impl FilesTable {
         for (place, index) in of_files.iter().chain(&of_folders).enumerate() {
             places[*index] = place;
         }
-        let files = listing.files.iter().map(|file| partitioned_file(file, &folder_fields));
+        let files = listing.files.iter().map(|file| partitioned_file(file, &folder_fields, named));
         Ok(FilesTable {
             files: files.collect::<Result<Vec<_>>>()?,
             table_schema: TableSchema::new(Arc::new(file_schema), folder_fields),
@@ -211,8 +216,12 @@ fn partitions(file: &FoundFile) -> impl Iterator<Item = (&str, Option<String>)> 
     file.folders().filter_map(name::partition)
 }
 
-fn partitioned_file(file: &FoundFile, fields: &[FieldRef]) -> Result<PartitionedFile> {
+/// `named`: the hidden column for the name of the file is among the fields.
+fn partitioned_file(file: &FoundFile, fields: &[FieldRef], named: bool) -> Result<PartitionedFile> {
     let value = |field: &FieldRef| {
+        if named && field.name() == hidden::FILE {
+            return Ok(ScalarValue::from(file.shown()));
+        }
         let text =
             partitions(file).filter(|(key, _)| key == field.name()).last().and_then(|(_, value)| value);
         match text {

@@ -10,8 +10,21 @@ const MINUTE: i64 = 60 * SECOND;
 const DAY: i64 = 24 * 60 * MINUTE;
 /// Days from 0001-01-01 (day 1 of the Common Era) to 1970-01-01.
 const EPOCH_FROM_CE: i32 = 719_163;
-/// A decimal text with more digits than this does not come back from a double unchanged.
+/// A decimal text with more digits than this does not come back from a double unchanged. Who writes an exponent has
+/// written a double.
 const DOUBLE_DIGITS_MAX: usize = 17;
+
+/// What stands for a value that is missing, in columns of anything but text.
+const NULL_WORDS: [&str; 21] = [
+    "na", "n/a", "n.a.", "#n/a", "#na", "#null!", "null", "(null)", "none", "nan", "nil", "nd", "-", "--",
+    "?", ".", "..", "...", ":", "\\n", "missing",
+];
+
+/// Whether a text says that there is no value. Where a column is text, it is a text like any other.
+pub fn is_null_word(text: &str) -> bool {
+    let possible = text.len() <= 7 && !text.starts_with(|first: char| first.is_ascii_digit());
+    possible && NULL_WORDS.iter().any(|word| text.eq_ignore_ascii_case(word))
+}
 
 /// `true` or `false`, in any case.
 pub fn boolean(text: &str) -> Option<bool> {
@@ -58,7 +71,7 @@ pub fn double(text: &str) -> Option<f64> {
         return None;
     }
     let significant = mantissa.trim_start_matches(['0', '.']).bytes().filter(u8::is_ascii_digit).count();
-    if significant > DOUBLE_DIGITS_MAX {
+    if significant > DOUBLE_DIGITS_MAX && exponent.is_none() {
         return None;
     }
     text.parse().ok().filter(|value: &f64| value.is_finite())
@@ -124,7 +137,7 @@ fn split_offset(text: &str) -> Option<(&str, Option<i64>)> {
     within.then(|| (clock.trim_end(), Some(sign * (i64::from(hours) * 60 + i64::from(minutes)) * MINUTE)))
 }
 
-fn clock_micros(text: &str) -> Option<i64> {
+pub(super) fn clock_micros(text: &str) -> Option<i64> {
     let (clock, fraction) = match text.split_once('.') {
         Some((clock, fraction)) => (clock.as_bytes(), Some(fraction)),
         None => (text.as_bytes(), None),
@@ -192,6 +205,7 @@ mod tests {
             ("12", Some(12.0)),
             ("1.5e3", Some(1500.0)),
             ("1e-3", Some(0.001)),
+            ("1.000000000000000000e+00", Some(1.0)),
             ("1E5", None),
             ("12e7", None),
             ("00.5", None),

@@ -187,7 +187,7 @@ pub(crate) async fn provider(
         }
         ResolvedRelation::Changes(reading) => changes::provider(reading, context).await,
         ResolvedRelation::External { found: _, external } => {
-            files::external_table(external, storage, &context.state).await
+            files::external_table(external, &[], storage, &context.state).await
         }
         ResolvedRelation::View { found: _, view, owner, query } => {
             view_provider(view, owner, query, context).await
@@ -211,9 +211,12 @@ async fn rows_provider(
 ) -> Result<Arc<dyn TableProvider>> {
     let scanned: Vec<&'static str> =
         columns.iter().copied().filter(|column| *column != hidden::TABLE_OID).collect();
-    let table: Arc<dyn TableProvider> = match scanned.is_empty() {
-        true => Box::pin(provider(relation, context, principal)).await?,
-        false => Arc::new(iceberg_table(relation, context)?.with_hidden(&scanned)?),
+    let table: Arc<dyn TableProvider> = match relation {
+        _ if scanned.is_empty() => Box::pin(provider(relation, context, principal)).await?,
+        ResolvedRelation::External { found: _, external } => {
+            files::external_table(external, &scanned, context.catalog().storage(), &context.state).await?
+        }
+        _ => Arc::new(iceberg_table(relation, context)?.with_hidden(&scanned)?),
     };
     if scanned.len() == columns.len() {
         return Ok(table);

@@ -85,7 +85,7 @@ fn mention(expression: &Expr) -> Option<Mention> {
         _ => return None,
     };
     let name = fold(name);
-    let mut known = hidden::NAMES.iter().chain([&hidden::TABLE_OID]);
+    let mut known = hidden::NAMES.iter().chain([&hidden::TABLE_OID, &hidden::RESCUED]);
     known.find(|hidden| **hidden == name).map(|hidden| (qualifier, *hidden))
 }
 
@@ -224,12 +224,16 @@ impl ResolvedRelation {
     /// Whether it has a hidden column of that name, and no column of its own.
     fn hides(&self, column: &str) -> bool {
         match self {
-            ResolvedRelation::Table { state, .. } => state.schema.field_by_name(column).is_none(),
+            ResolvedRelation::Table { state, .. } => {
+                column != hidden::RESCUED && state.schema.field_by_name(column).is_none()
+            }
             ResolvedRelation::Reading(reading) => {
-                reading.version.metadata.current_schema().field_by_name(column).is_none()
+                let schema = reading.version.metadata.current_schema();
+                column != hidden::RESCUED && schema.field_by_name(column).is_none()
             }
             ResolvedRelation::External { external, .. } => {
-                column == hidden::TABLE_OID && external.schema.field_by_name(column).is_none()
+                let of_files = [hidden::TABLE_OID, hidden::FILE, hidden::RESCUED].contains(&column);
+                of_files && external.schema.field_by_name(column).is_none()
             }
             _ => column == hidden::TABLE_OID,
         }

@@ -24,6 +24,10 @@ pub const LAST_UPDATED: &str = RESERVED_COL_NAME_LAST_UPDATED_SEQUENCE_NUMBER;
 /// query adds it, not the scan.
 pub const TABLE_OID: &str = "tableoid";
 
+/// What a row of an external table has beyond the table's columns, as JSON; NULL in most rows. Only external tables have
+/// it, and `_file` besides.
+pub const RESCUED: &str = "_rescued";
+
 /// The names of those that a scan hands out, in the order in which they follow the table's columns.
 pub const NAMES: [&str; 6] = [FILE, POS, SPEC_ID, PARTITION, ROW_ID, LAST_UPDATED];
 

@@ -1,20 +1,23 @@
-//! The columns of a delimited text file from its own text: delimiter, header and the type of each column over all
-//! rows of the sample. It must never write anything. Next: `kinds.rs`.
+//! The columns of a delimited text file from its own text: how it is read, and the type of each column over all rows
+//! of the sample. It must never write anything. Next: `dialect.rs`, `kinds.rs`.
+
+use std::collections::BTreeMap;
 
 use arrow::datatypes::{Field, Schema};
 use tarn_catalog::object::{CsvFormat, FileFormat};
 
-use super::dialect;
 use super::kinds::TextColumn;
-use super::{Probe, SampleLimits};
+use super::{Probe, SampleLimits, dialect};
 use crate::files::csv::{
-    CsvReading, Dialect, Ragged, Record, RecordReader, Step, column_names, positional_names,
+    CsvReading, Next, Ragged, Record, TableReader, column_names, decode, positional_names, window, window_of,
 };
 use crate::files::feed::Feed;
 use crate::files::problem::Problem;
 
 /// Columns a file may have; more is taken for a wrong delimiter.
-const COLUMNS_MAX: usize = 10_000;
+const COLUMNS_MAX: usize = 30_000;
+/// A file is binary when more than one byte in so many is a control character.
+const CONTROL_PART: usize = 20;
 
 /// What is known of a delimited text file before it is looked at: what the user says, else None.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -33,104 +36,91 @@ pub async fn probe(
     hints: &CsvHints,
     limits: &SampleLimits,
 ) -> Result<Probe, Problem> {
-    if feed.rest().is_empty() || !feed.ended() {
-        feed.more().await?;
+    window(&mut feed).await?;
+    let (bytes, whole) = window_of(&feed);
+    if binary(bytes) {
+        return Err(Problem::malformed("its content is binary, so it is no text"));
     }
-    if feed.rest().contains(&0) {
-        return Err(Problem::malformed("it has NUL bytes, so it is no text"));
-    }
-    let reading = sniff(&feed, extension, hints);
-    let format = FileFormat::Csv(CsvFormat {
-        delimiter: char::from(reading.dialect.delimiter),
-        quote: char::from(reading.dialect.quote),
-        header: reading.header,
-    });
-    let mut sample = Sample { reader: RecordReader::new(reading.dialect), reading, columns: None, rows: 0 };
-    let mut record = Record::default();
+    let dialect = dialect::dialect(bytes, whole, hints.delimiter, hints.quote, extension);
+    let mut table = TableReader::open(&mut feed, dialect, hints.header).await?;
+    let reading = CsvReading {
+        dialect,
+        header: table.layout.header.is_some(),
+        null: hints.null.clone(),
+        ragged: hints.ragged.unwrap_or(Ragged::Rescue),
+        dates: BTreeMap::new(),
+    };
+    let mut sample = Sample { columns: columns(&table, &feed)?, reading, rows: 0 };
     let whole = loop {
         if sample.rows >= limits.rows || feed.consumed() >= limits.bytes {
             break false;
         }
-        match sample.reader.read(feed.rest(), feed.ended(), &mut record)? {
-            Step::Record(length) => {
-                feed.consume(length);
-                sample.take(&record)?;
-            }
-            Step::More => feed.more().await?,
-            Step::End => break true,
+        match table.next(&mut feed) {
+            Next::Row => sample.take(&table.record)?,
+            Next::More => feed.more().await?,
+            Next::End => break true,
         }
     };
-    let Some(columns) = sample.columns else {
-        return Err(Problem::malformed("it is empty: there is neither a header nor a row")
-            .with_hint("Put at least the names of the columns into the first line, or remove the file."));
-    };
-    let fields = columns.iter().map(|column| Field::new(&column.name, column.data_type(), true));
+    let fields = sample.columns.iter().map(TextColumn::field);
     Ok(Probe {
-        format,
-        schema: Schema::new(fields.collect::<Vec<_>>()),
+        format: FileFormat::Csv(CsvFormat {
+            delimiter: char::from(dialect.delimiter),
+            quote: dialect.quote.map_or('\0', char::from),
+            escape: dialect.escape.map(char::from),
+            header: sample.reading.header,
+            dates: BTreeMap::new(),
+        }),
+        schema: Schema::new(fields.collect::<Vec<Field>>()),
         rows: sample.rows,
         whole,
-        evidence: columns.into_iter().filter_map(|column| column.widened).collect(),
+        sure: table.layout.verdict.sure,
+        evidence: sample.columns.into_iter().filter_map(|column| column.widened).collect(),
     })
 }
 
-/// How the file is read, from its first bytes and what the user says.
-fn sniff(feed: &Feed, extension: &str, hints: &CsvHints) -> CsvReading {
-    let quote = hints.quote.unwrap_or(b'"');
-    let delimiter =
-        hints.delimiter.unwrap_or_else(|| dialect::delimiter(feed.rest(), feed.ended(), quote, extension));
-    let dialect = Dialect { delimiter, quote };
-    let header = hints
-        .header
-        .unwrap_or_else(|| dialect::has_header(&dialect::first_records(feed.rest(), feed.ended(), dialect)));
-    CsvReading { dialect, header, null: hints.null.clone(), ragged: hints.ragged.unwrap_or(Ragged::Error) }
+/// The columns of a table, no value seen yet.
+fn columns(table: &TableReader, feed: &Feed) -> Result<Vec<TextColumn>, Problem> {
+    let layout = &table.layout;
+    if layout.body.is_empty() && layout.header.is_none() && feed.rest().is_empty() {
+        return Err(Problem::empty("it is empty: there is neither a header nor a row")
+            .with_hint("Put at least the names of the columns into the first line, or remove the file."));
+    }
+    if layout.columns > COLUMNS_MAX {
+        let reason = format!("its lines have {} fields, more than {COLUMNS_MAX}", layout.columns);
+        return Err(Problem::malformed(reason).on_line(layout.line));
+    }
+    let names = match &layout.header {
+        Some(header) => column_names(header.iter().map(String::as_str)),
+        None => positional_names(layout.columns),
+    };
+    Ok(names.into_iter().map(TextColumn::new).collect())
+}
+
+/// Text has hardly any control characters; UTF-16 was turned into UTF-8 before.
+fn binary(bytes: &[u8]) -> bool {
+    let control = |byte: &&u8| **byte < 0x20 && !matches!(**byte, b'\t' | b'\n' | b'\r' | 0x01 | 0x1f | 0x0c);
+    bytes.iter().filter(control).count() * CONTROL_PART > bytes.len()
 }
 
 struct Sample {
-    reader: RecordReader,
     reading: CsvReading,
-    /// Known once the first record is read.
-    columns: Option<Vec<TextColumn>>,
+    columns: Vec<TextColumn>,
     rows: u64,
 }
 
 impl Sample {
     fn take(&mut self, record: &Record) -> Result<(), Problem> {
-        let columns = match &mut self.columns {
-            Some(columns) => columns,
-            none => {
-                if record.len() > COLUMNS_MAX {
-                    let reason =
-                        format!("its first line has {} fields, more than {COLUMNS_MAX}", record.len());
-                    return Err(Problem::malformed(reason).on_line(record.line));
-                }
-                let names = if self.reading.header {
-                    column_names(record.fields())
-                } else {
-                    positional_names(record.len())
-                };
-                let columns = none.insert(names.into_iter().map(TextColumn::new).collect());
-                if self.reading.header {
-                    return Ok(());
-                }
-                columns
-            }
-        };
-        if !self.reading.fits(record, columns.len()) {
+        if !record.fits(self.columns.len()) {
             match self.reading.ragged {
-                Ragged::Error => return Err(self.reading.misfit(record, columns.len())),
+                Ragged::Error => return Err(self.reading.misfit(record, self.columns.len())),
                 Ragged::Skip => return Ok(()),
-                Ragged::Pad => {}
+                Ragged::Pad | Ragged::Rescue => {}
             }
         }
-        for (column, field) in columns.iter_mut().zip(record.fields()) {
-            let text = std::str::from_utf8(field).map_err(|_| {
-                Problem::malformed(format!("column \"{}\" is not UTF-8 text", column.name))
-                    .on_line(record.line)
-                    .with_hint("Convert the file to UTF-8, for example with iconv.")
-            })?;
-            if self.reading.null.as_deref() != Some(text) {
-                column.observe(text, record.line);
+        for (column, field) in self.columns.iter_mut().zip(record.fields()) {
+            let text = decode(field);
+            if self.reading.null.as_deref() != Some(text.as_ref()) {
+                column.observe(&text, record.line);
             }
         }
         self.rows += 1;
@@ -171,18 +161,15 @@ mod tests {
         .await;
         check("id,note\n1,\"two\nlines\"\n", &[("id", DataType::Int64), ("note", DataType::Utf8)], 1).await;
         check("id,x\n1,2,\n", &[("id", DataType::Int64), ("x", DataType::Int64)], 1).await;
+        check("id,x\n1,2\n3\n4,5,6\n", &[("id", DataType::Int64), ("x", DataType::Int64)], 3).await;
+        check("id,x\n1,\"2\n", &[("id", DataType::Int64), ("x", DataType::Utf8)], 1).await;
     }
 
     #[tokio::test]
     async fn what_is_wrong_is_named_with_its_line() {
-        for (text, line, part) in [
-            ("", None, "empty"),
-            ("\n\n", None, "empty"),
-            ("a,b\n1,2\n1,2,3\n", Some(3), "3 fields where the header has 2"),
-            ("a,b\n1\n", Some(2), "1 fields where the header has 2"),
-            ("a,b\n1,\"x\n", Some(2), "never closed"),
-            ("a\0b", None, "NUL"),
-        ] {
+        for (text, line, part) in
+            [("", None, "empty"), ("\n\n", None, "empty"), ("PK\u{3}\u{4}\u{14}\0\u{6}\0", None, "binary")]
+        {
             let problem = probed(text).await.expect_err(text);
             assert_eq!(problem.line, line, "{text:?}");
             assert!(problem.reason.contains(part), "{text:?}: {}", problem.reason);

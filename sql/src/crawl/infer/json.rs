@@ -66,6 +66,7 @@ pub async fn probe(mut feed: Feed, limits: &SampleLimits) -> Result<Probe, Probl
         schema: Schema::new(sample.columns.fields()),
         rows: sample.rows,
         whole,
+        sure: true,
         evidence: sample.evidence,
     })
 }
@@ -119,6 +120,7 @@ impl Sample {
             schema: Schema::new(fields),
             rows,
             whole: true,
+            sure: true,
             evidence: Vec::new(),
         }
     }

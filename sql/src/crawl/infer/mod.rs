@@ -5,6 +5,7 @@
 //! A column of which nothing is known (no value seen) has Arrow's null type until all files of its table are merged.
 mod delimited;
 mod dialect;
+mod header;
 mod json;
 mod kinds;
 mod parquet;
@@ -13,7 +14,10 @@ mod sample;
 mod widen;
 
 pub use delimited::CsvHints;
+pub use header::{Verdict, names_columns, untyped};
 pub use kinds::Evidence;
 pub use probe::{Probe, SampleLimits, probe};
-pub use sample::{Sampled, alike, merged_with_folders, probe_all, same_reading, sample};
+pub use sample::{
+    Sampled, alike, merged_with_folders, probe_all, same_reading, sample, with_date_orders, with_known_orders,
+};
 pub use widen::{finished, merged};

@@ -25,6 +25,7 @@ pub async fn probe(store: &Arc<dyn ObjectStore>, file: &FoundFile) -> Result<Pro
         schema: Schema::new(fields),
         rows: u64::try_from(rows).unwrap_or(0),
         whole: true,
+        sure: true,
         evidence: Vec::new(),
     })
 }

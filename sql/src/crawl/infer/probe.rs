@@ -29,6 +29,9 @@ impl Default for SampleLimits {
     }
 }
 
+/// Where a file without a telling name is searched for bytes that no text has.
+const SNIFFED_BYTES: usize = 4096;
+
 /// What was found in one file.
 #[derive(Debug, Clone)]
 pub struct Probe {
@@ -38,6 +41,8 @@ pub struct Probe {
     pub rows: u64,
     /// All rows of the file were looked at.
     pub whole: bool,
+    /// It is beyond doubt how the file is read; otherwise the other files of its folder may decide.
+    pub sure: bool,
     pub evidence: Vec<Evidence>,
 }
 
@@ -50,9 +55,7 @@ pub async fn probe(
     limits: &SampleLimits,
 ) -> Result<Probe, Problem> {
     if file.meta.size == 0 {
-        return Err(
-            Problem::malformed("it is empty: 0 bytes").with_hint("Write the file again, or remove it.")
-        );
+        return Err(Problem::empty("it is empty: 0 bytes").with_hint("Write the file again, or remove it."));
     }
     let format = match (format, name::promise(file.name())) {
         (Some(format), _) | (None, Promise::Format(format)) => format,
@@ -79,7 +82,7 @@ async fn sniff(store: &Arc<dyn ObjectStore>, file: &FoundFile) -> Result<Format,
     match first {
         _ if feed.rest().starts_with(b"PAR1") => Ok(Format::Parquet),
         Some(b'{' | b'[') => Ok(Format::Json),
-        _ if feed.rest().contains(&0) => {
+        _ if feed.rest().iter().take(SNIFFED_BYTES).any(|byte| *byte == 0) => {
             Err(Problem::unsupported("its content is neither Parquet, delimited text nor JSON"))
         }
         _ => Ok(Format::Csv),

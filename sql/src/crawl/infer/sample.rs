@@ -1,6 +1,6 @@
 //! Many files looked at side by side, and one schema made of what was found in them.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, Schema};
@@ -9,7 +9,7 @@ use futures::{StreamExt, TryStreamExt};
 use object_store::ObjectStore;
 use tarn_catalog::object::{CsvFormat, FileFormat};
 
-use super::kinds::TextColumn;
+use super::kinds::{TextColumn, date_order, with_date_order};
 use super::{CsvHints, Probe, SampleLimits, finished, merged, probe};
 use crate::error::{Error, Result};
 use crate::files::listing::{FoundFile, Listing};
@@ -64,7 +64,7 @@ pub async fn sample(
     }
     let (format, schema) = found.ok_or_else(|| Error::new(SqlState::UNDEFINED_FILE, "there are no files"))?;
     let schema = merged_with_folders(&schema, &listing.files);
-    Ok(Sampled { format, schema: finished(&schema) })
+    Ok(Sampled { format: with_date_orders(format, &schema), schema: finished(&schema) })
 }
 
 /// Looks at files side by side, each result in the place of its file. Delimited files that alone would be read in
@@ -87,18 +87,48 @@ pub async fn probe_all(
         .buffered(FILES_AT_ONCE)
         .try_collect()
         .await?;
-    let Some(usual) = usual_header(&probes, hints) else { return Ok(probes) };
-    for (file, result) in files.iter().zip(&mut probes) {
-        let Ok(Probe { format: FileFormat::Csv(csv), .. }) = &result else { continue };
-        if csv.delimiter == usual.delimiter && csv.header != usual.header {
-            let hints = CsvHints { header: Some(usual.header), ..hints.clone() };
-            let again = probe(store, file, format, &hints, limits).await;
-            if again.as_ref().is_ok_and(|again| is_like_one(again, &usual.schema)) {
-                *result = again;
-            }
+    if hints.header.is_none() {
+        for series in series(files) {
+            agree_on_header(store, files, &series, &mut probes, format, hints, limits).await;
         }
     }
     Ok(probes)
+}
+
+/// The places of files that are parts of one whole by their names: they lie in one folder, and differ in numbers only.
+fn series(files: &[FoundFile]) -> Vec<Vec<usize>> {
+    let mut series: BTreeMap<(&str, String), Vec<usize>> = BTreeMap::new();
+    for (place, file) in files.iter().enumerate() {
+        let folder = file.relative.rsplit_once('/').map_or("", |(folder, _)| folder);
+        series.entry((folder, name::numbers_as_pattern(file.name()))).or_default().push(place);
+    }
+    series.into_values().filter(|places| places.len() > 1).collect()
+}
+
+/// Looks again at the files of a series that by themselves would be read with a header, or without one, unlike the
+/// one of which it is known best, if that makes them alike.
+async fn agree_on_header(
+    store: &Arc<dyn ObjectStore>,
+    files: &[FoundFile],
+    series: &[usize],
+    probes: &mut [std::result::Result<Probe, Problem>],
+    format: Option<Format>,
+    hints: &CsvHints,
+    limits: &SampleLimits,
+) {
+    let known = series.iter().filter_map(|place| probes[*place].as_ref().ok());
+    let Some(best) = known.max_by_key(|probe| (probe.sure, probe.rows)) else { return };
+    let (FileFormat::Csv(usual), schema) = (best.format.clone(), best.schema.clone()) else { return };
+    for place in series {
+        let Ok(Probe { format: FileFormat::Csv(csv), sure: false, .. }) = &probes[*place] else { continue };
+        if csv.delimiter == usual.delimiter && csv.header != usual.header {
+            let hints = CsvHints { header: Some(usual.header), ..hints.clone() };
+            let again = probe(store, &files[*place], format, &hints, limits).await;
+            if again.as_ref().is_ok_and(|again| alike(&again.schema, &schema, !usual.header)) {
+                probes[*place] = again;
+            }
+        }
+    }
 }
 
 /// On a task of its own, so that several processors take part; it stops when nobody waits for it any more.
@@ -113,38 +143,35 @@ async fn spawn_probe(
     task.join().await.map_err(|error| Error::internal(format!("looking at a file failed: {error}")))
 }
 
-/// Whether files can be read in the same way. An array and objects on lines can.
+/// Whether files can be read in the same way. An array and objects on lines can, and so can delimited files whose days
+/// are written in different orders: such columns are text.
 pub fn same_reading(one: &FileFormat, other: &FileFormat) -> bool {
     match (one, other) {
         (FileFormat::Json(one), FileFormat::Json(other)) => one.keyed == other.keyed,
+        (FileFormat::Csv(one), FileFormat::Csv(other)) => {
+            CsvFormat { dates: BTreeMap::new(), ..one.clone() }
+                == CsvFormat { dates: BTreeMap::new(), ..other.clone() }
+        }
         (one, other) => one == other,
     }
 }
 
-/// How the file with the most rows is read, when the files do not agree on having a header.
-struct Usual {
-    delimiter: char,
-    header: bool,
-    schema: Schema,
+/// The format of a table with the orders in which the days of its columns are written.
+pub fn with_date_orders(format: FileFormat, schema: &Schema) -> FileFormat {
+    let FileFormat::Csv(csv) = format else { return format };
+    let fields = schema.fields().iter();
+    let dates = fields.filter_map(|field| Some((field.name().clone(), date_order(field)?))).collect();
+    FileFormat::Csv(CsvFormat { dates, ..csv })
 }
 
-fn usual_header(probes: &[std::result::Result<Probe, Problem>], hints: &CsvHints) -> Option<Usual> {
-    if hints.header.is_some() {
-        return None;
-    }
-    let csv = |probe: &&Probe| match &probe.format {
-        FileFormat::Csv(CsvFormat { delimiter, header, .. }) => Some((*delimiter, *header)),
-        _ => None,
+/// The columns of a table with the orders in which its format says that their days are written.
+pub fn with_known_orders(schema: Schema, format: &FileFormat) -> Schema {
+    let FileFormat::Csv(csv) = format else { return schema };
+    let field = |field: &Arc<Field>| match csv.dates.get(field.name()) {
+        Some(order) => Arc::new(with_date_order(field.as_ref().clone(), *order)),
+        None => Arc::clone(field),
     };
-    let known: Vec<&Probe> = probes.iter().flatten().filter(|probe| csv(probe).is_some()).collect();
-    let most = known.iter().max_by_key(|probe| probe.rows)?;
-    let (delimiter, header) = csv(most)?;
-    let agreed = known.iter().all(|probe| csv(probe) == Some((delimiter, header)));
-    (!agreed).then(|| Usual { delimiter, header, schema: most.schema.clone() })
-}
-
-fn is_like_one(probe: &Probe, schema: &Schema) -> bool {
-    alike(&probe.schema, schema, matches!(probe.format, FileFormat::Csv(CsvFormat { header: false, .. })))
+    Schema::new(schema.fields().iter().map(field).collect::<Vec<_>>())
 }
 
 /// Whether files with these columns may be one table: they share most of their names, and no nested column of one
@@ -183,7 +210,7 @@ fn folder_fields(files: &[FoundFile]) -> Vec<Field> {
         }
     }
     let field = |column: &TextColumn| {
-        let data_type = match column.data_type() {
+        let data_type = match column.exact_type() {
             // Only what a folder's name is compared with in queries; a fraction or a time in a name stays text.
             kept @ (DataType::Int64 | DataType::Date32) => kept,
             _ => DataType::Utf8,

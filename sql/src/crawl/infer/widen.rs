@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, FieldRef, Fields, Schema, TimeUnit};
 
+use super::kinds::date_order;
+
 /// Where Arrow marks a field as of a type that it knows by name only, such as UUID.
 const EXTENSION_NAME_KEY: &str = "ARROW:extension:name";
 
@@ -17,15 +19,36 @@ fn merged_fields(one: &Fields, other: &Fields, text_holds_all: bool) -> Option<V
     let mut fields: Vec<FieldRef> = Vec::with_capacity(one.len());
     for field in one {
         fields.push(match other.find(field.name()) {
-            Some((_, same)) => {
-                let data_type = widened(field.data_type(), same.data_type(), text_holds_all)?;
-                Arc::new(field.as_ref().clone().with_data_type(data_type))
-            }
+            Some((_, same)) => Arc::new(merged_field(field, same, text_holds_all)?),
             None => Arc::clone(field),
         });
     }
     fields.extend(other.iter().filter(|field| one.find(field.name()).is_none()).cloned());
     Some(fields)
+}
+
+/// One column of two. Days that are written in different orders have only text in common.
+fn merged_field(one: &Field, other: &Field, text_holds_all: bool) -> Option<Field> {
+    let mut metadata = one.metadata().clone();
+    let data_type = match (one.data_type(), other.data_type()) {
+        (DataType::Null, known) => {
+            metadata.extend(other.metadata().clone());
+            known.clone()
+        }
+        (known, DataType::Null) => known.clone(),
+        (known @ DataType::Utf8, _) | (_, known @ DataType::Utf8) => {
+            widened(one.data_type(), other.data_type(), text_holds_all)?;
+            known.clone()
+        }
+        (one_type, other_type) if date_order(one) == date_order(other) => {
+            widened(one_type, other_type, text_holds_all)?
+        }
+        _ => DataType::Utf8,
+    };
+    if data_type == DataType::Utf8 {
+        metadata.retain(|key, _| key == EXTENSION_NAME_KEY);
+    }
+    Some(one.clone().with_data_type(data_type).with_metadata(metadata))
 }
 
 /// The narrowest type that holds the values of both types.

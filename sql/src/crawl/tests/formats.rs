@@ -31,12 +31,57 @@ async fn delimited_text_of_every_kind() {
 }
 
 #[tokio::test]
+async fn text_with_dirt_is_read() {
+    let lake = Lake::new();
+    lake.write("ragged.csv", "a,b,c\n1,2,3\n4,5\n6,7,8,9\n");
+    lake.write("titles.csv", "Report of May\n\nid,name\n1,x\n2,y\n\nSource: nobody at all\n");
+    lake.write("wide.csv", [&[0xff, 0xfe], utf16("id,stadt\n1,Zürich\n").as_slice()].concat());
+    lake.write("latin.csv", b"id,name\n1,caf\xe9\n2,gr\xc3\xbc\xc3\x9fe\n");
+    lake.write("days.csv", "on;amount\n13/02/2024;NA\n01/02/2024;5\n");
+    lake.write("months.csv", "at;card\n1/30/2024 5:00 PM;4111111111111111\n");
+    lake.write("blank.csv", "\n \n");
+    let report = lake.crawl().await;
+    let blank = report.iter().find(|line| line.location.ends_with("blank.csv")).expect("it is reported");
+    assert_eq!((blank.action.as_str(), &blank.table), ("skipped", &None), "{blank:?}");
+    for (sql, expect) in [
+        ("SELECT a, b, c FROM ragged", &["1|2|3", "4|5|NULL", "6|7|8"][..]),
+        ("SELECT id, name FROM titles", &["1|x", "2|y"]),
+        ("SELECT id, stadt FROM wide", &["1|Zürich"]),
+        ("SELECT name FROM latin", &["café", "größe"]),
+        ("SELECT \"on\", amount FROM days", &["2024-02-13|NULL", "2024-02-01|5"]),
+        ("SELECT at, card FROM months", &["2024-01-30T17:00:00|4111111111111111"]),
+    ] {
+        assert_eq!(lake.query(sql).await.expect(sql), expect, "{sql}");
+    }
+    let again = lake.crawl().await;
+    assert!(again.iter().all(|line| ["unchanged", "skipped"].contains(&line.action.as_str())), "{again:?}");
+}
+
+fn utf16(text: &str) -> Vec<u8> {
+    text.encode_utf16().flat_map(u16::to_le_bytes).collect()
+}
+
+#[tokio::test]
+async fn days_in_two_orders_are_text() {
+    let lake = Lake::new();
+    lake.write("t/a.csv", "id,d\n1,13/02/2024\n");
+    assert_eq!(lake.columns("t").await, "id bigint, d date");
+    lake.write("t/b.csv", "id,d\n2,02/13/2024\n");
+    assert_eq!(lake.columns("t").await, "id bigint, d text");
+    let rows = lake.query("SELECT d FROM t ORDER BY id").await.expect("the table is read");
+    assert_eq!(rows, ["13/02/2024", "02/13/2024"]);
+}
+
+#[tokio::test]
 async fn compressed_files_are_read() {
     let lake = Lake::new();
     // "id,name\n1,a\n" through gzip.
     lake.write("gz/a.csv.gz", unhex("1f8b08000000000002ffcb4cd1c94bcc4de532d449e40200d454b9ee0c000000"));
     lake.crawl().await;
     assert_eq!(lake.query("SELECT id, name FROM gz").await.expect("the file is read"), ["1|a"]);
+    lake.write("nameless/a.csv", unhex("1f8b08000000000002ffcb4cd1c94bcc4de532d449e40200d454b9ee0c000000"));
+    lake.crawl().await;
+    assert_eq!(lake.query("SELECT id, name FROM nameless").await.expect("the file is read"), ["1|a"]);
     lake.write("broken/a.csv.gz", "this is not gzip");
     let report = lake.crawl().await;
     let error = report.iter().find(|line| line.action == "error").expect("the file is reported");

@@ -92,7 +92,7 @@ impl Lake {
             reader.namespace(LAKE, "raw")?.ok_or_else(|| Error::internal("there is no schema raw"))?;
         for relation in reader.relations(namespace.id)? {
             let RelationKind::External(table) = &relation.kind else { continue };
-            let provider = external_table(table, self.catalog.storage(), &self.context.state()).await?;
+            let provider = external_table(table, &[], self.catalog.storage(), &self.context.state()).await?;
             let _ = self.context.deregister_table(&relation.name);
             self.context
                 .register_table(&relation.name, provider)

@@ -62,6 +62,7 @@ async fn options_change_what_is_read() {
         ("a.csv", &[("null", "NA")][..], &["id|n", "1|NULL", "2|5"][..]),
         ("a.csv", &[("all_text", "true")], &["id|n", "1|NA", "2|5"]),
         ("a.csv", &[("header", "false")], &["column_1|column_2", "1|NA", "2|5", "id|n"]),
+        ("ragged.csv", &[], &["a|b", "1|2", "3|NULL", "4|5"]),
         ("ragged.csv", &[("ragged", "pad")], &["a|b", "1|2", "3|NULL", "4|5"]),
         ("ragged.csv", &[("ragged", "skip")], &["a|b", "1|2"]),
         ("single.csv", &[("quote", "'")], &["a|b", "x,y|1"]),
@@ -93,7 +94,13 @@ async fn what_is_wrong_is_an_error_with_its_file() {
             SqlState::BAD_COPY_FILE_FORMAT,
             "empty.csv\" cannot be read: it is empty",
         ),
-        (ReadFunction::Csv, "ragged.csv", &[], SqlState::BAD_COPY_FILE_FORMAT, "ragged.csv\", line 3"),
+        (
+            ReadFunction::Csv,
+            "ragged.csv",
+            &[("ragged", "error")],
+            SqlState::BAD_COPY_FILE_FORMAT,
+            "ragged.csv\", line 3",
+        ),
         (
             ReadFunction::Json,
             "mixed",

@@ -6,7 +6,7 @@ use std::collections::HashSet;
 use tarn_catalog::name::{IDENTIFIER_BYTES_MAX, check_identifier};
 
 /// The column names of a header line: trimmed, empty ones by position, later doubles with a number.
-pub fn column_names<'a>(header: impl Iterator<Item = &'a [u8]>) -> Vec<String> {
+pub fn column_names<'a>(header: impl Iterator<Item = &'a str>) -> Vec<String> {
     let wanted: Vec<String> = header.enumerate().map(|(index, field)| usable(field, index)).collect();
     let mut taken: HashSet<String> = HashSet::new();
     let mut names = Vec::with_capacity(wanted.len());
@@ -28,14 +28,20 @@ pub fn positional_names(count: usize) -> Vec<String> {
     (0..count).map(positional_name).collect()
 }
 
-fn positional_name(index: usize) -> String {
+/// The name of a column by its place, counted from 0.
+pub fn positional_name(index: usize) -> String {
     format!("column_{}", index + 1)
+}
+
+/// The place of a column that is named for it, counted from 0.
+pub fn position_named(name: &str) -> Option<usize> {
+    let number: usize = name.strip_prefix("column_")?.parse().ok()?;
+    number.checked_sub(1).filter(|place| positional_name(*place) == name)
 }
 
 /// A header field as a name that SQL accepts, in the case it is written in. A name that is too long is cut: nobody
 /// types it, and the file cannot be asked for a shorter one.
-fn usable(field: &[u8], index: usize) -> String {
-    let text = String::from_utf8_lossy(field);
+fn usable(text: &str, index: usize) -> String {
     let refused = |char: char| check_identifier(char.encode_utf8(&mut [0; 4])).is_err();
     let mut name: String = text.trim().chars().map(|char| if refused(char) { '_' } else { char }).collect();
     // Room for the number of a name that stands there twice.
@@ -50,7 +56,7 @@ mod tests {
     use super::*;
 
     fn check(header: &[&str], expect: &[&str]) {
-        assert_eq!(column_names(header.iter().map(|field| field.as_bytes())), expect, "{header:?}");
+        assert_eq!(column_names(header.iter().copied()), expect, "{header:?}");
     }
 
     #[test]
