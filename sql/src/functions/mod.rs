@@ -67,6 +67,7 @@ pub(crate) use self::engine_casts::PostgresCasts;
 pub(crate) use self::operators::planner as operator_planner;
 pub(crate) use self::registry::{SharedFunctions, StatementFunctions};
 pub(crate) use self::span::Span;
+pub(crate) use self::unnest::expands_left;
 pub(crate) use self::uuid::read as read_uuid;
 pub(crate) use single_value::{FIRST_OF_ROWS, LIST_OF_ROWS, LIST_OR_EMPTY, SINGLE_ROW, SINGLE_VALUE};
 pub(crate) use subscripts::{EXPANDED, SUBSCRIPTS};

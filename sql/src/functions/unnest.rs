@@ -45,6 +45,11 @@ fn is_candidate(join: &Join) -> bool {
     Lateral::read(join).is_some()
 }
 
+/// Whether the right side of a join does no more than expand lists of the left row.
+pub fn expands_left(join: &Join) -> bool {
+    Lateral::read(join).is_some()
+}
+
 /// What stands between the unnesting and the join: a projection, and the alias above it if there is one.
 struct Step {
     exprs: Vec<Expr>,

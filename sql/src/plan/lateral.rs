@@ -17,6 +17,7 @@ use datafusion::logical_expr::{Expr, ExprFunctionExt, Filter, LogicalPlan, Logic
 
 use super::domain::{domain, has_subquery, is_repeatable};
 use super::membership::{rewrite_filter, rewrite_list};
+use crate::functions::expands_left;
 
 /// The name of a condition that is a column.
 const CONDITION: &str = "pg_condition";
@@ -28,6 +29,10 @@ pub(super) fn rewrite_join(join: Join, answers: &Cell<usize>) -> Result<Transfor
     }
     if is_of_multisets(&join) {
         return of_multisets(&join).map(Transformed::yes);
+    }
+    // A list of the left row needs no rows of its own.
+    if expands_left(&join) {
+        return Ok(Transformed::no(LogicalPlan::Join(join)));
     }
     match lateral(&join, answers)? {
         Some(joined) => Ok(Transformed::yes(joined)),
