@@ -101,6 +101,7 @@ step build cargo build --workspace --bins
 case " ${failures[*]:-} " in *" build "*) finish ;; esac
 
 step slt "$conformance" slt
+step slt "$conformance" slt --protocol flight
 step crawl "$conformance" with-server conformance/crawl/run.sh
 for seed in $seeds; do
   step differential "$conformance" differential --seed "$seed" --operations "$operations"
