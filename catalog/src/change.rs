@@ -6,7 +6,7 @@ use bytes::Bytes;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::commit::Discard;
+use crate::commit::{Answer, Discard};
 use crate::error::Result;
 use crate::id::{RelationId, WriteId};
 use crate::object::{
@@ -69,6 +69,8 @@ pub enum Change {
         #[serde(skip)]
         discard: Discard,
     },
+    /// What was answered to a request, for whoever sends it again.
+    Answer(Answer),
     /// The files of a write are now in use: its intent goes away in the same commit.
     FinishWrite(WriteId),
 }
@@ -78,6 +80,17 @@ impl Change {
     pub fn register(relation: RelationId, after: TablePointer, metadata_json: &[u8]) -> Result<Change> {
         let metadata_json = crate::store::values::compress(metadata_json)?;
         Ok(Change::MovePointer { relation, before: None, after, metadata_json })
+    }
+
+    /// Another version of a table that is there, whose files are there already.
+    pub fn repoint(
+        relation: RelationId,
+        before: TablePointer,
+        after: TablePointer,
+        metadata_json: &[u8],
+    ) -> Result<Change> {
+        let metadata_json = crate::store::values::compress(metadata_json)?;
+        Ok(Change::MovePointer { relation, before: Some(before), after, metadata_json })
     }
 
     /// The change as the commit log keeps it: without what proves a password, and without copies of metadata.

@@ -5,6 +5,7 @@
 //! whoever has lost too often come next.
 //! It must never run a query.
 
+mod answer;
 mod by_table;
 mod decide;
 mod facts;
@@ -21,6 +22,7 @@ mod upkeep;
 
 use std::sync::Arc;
 
+pub use answer::{Answer, Answered};
 pub(crate) use fold::{Folds, commit};
 pub(crate) use gather::{tables, unused};
 pub(crate) use group::{Committer, Prepared, Work};

@@ -21,6 +21,8 @@ mod commit;
 
 mod reader;
 
+mod sight;
+
 mod pins;
 
 mod held;
@@ -44,7 +46,7 @@ mod error;
 pub use block::{Block, Savepoint};
 pub use catalog::{Catalog, MetadataChange, Options, Reaped};
 pub use change::Change;
-pub use commit::{Discard, Turn, UpkeepRecord};
+pub use commit::{Answer, Answered, Discard, Turn, UpkeepRecord};
 pub use error::{Error, ErrorKind, ObjectKind, Result};
 pub use id::*;
 pub use object::Securable;

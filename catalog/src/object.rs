@@ -32,6 +32,9 @@ pub struct Namespace {
     pub owner: RoleId,
     #[serde(default)]
     pub comment: Option<String>,
+    /// What other engines say of it; nothing here means anything to the server.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub properties: BTreeMap<String, String>,
     /// Milliseconds since the Unix epoch.
     pub created_at_ms: i64,
 }
@@ -178,6 +181,10 @@ pub struct View {
     /// The search path at definition; unqualified names in the query mean what they meant then.
     pub search_path: Vec<String>,
     pub columns: Vec<ViewColumn>,
+    /// The view as another engine has made it: Iceberg's view metadata, as JSON. `sql` is empty when none of its texts is
+    /// in our dialect.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub iceberg: Option<String>,
 }
 
 /// One output column of a view.

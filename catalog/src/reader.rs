@@ -8,7 +8,7 @@ use iceberg::spec::TableMetadata;
 use serde::de::DeserializeOwned;
 
 use crate::access::Principal;
-use crate::commit::UpkeepRecord;
+use crate::commit::{Answer, UpkeepRecord};
 use crate::error::{Error, ErrorKind, Result};
 use crate::iceberg::parse_metadata;
 use crate::id::{CatalogId, CommitSequence, NamespaceId, PUBLIC_ROLE, RelationId, RoleId};
@@ -108,6 +108,25 @@ impl Reader {
     pub fn relations_with_prefix(&self, namespace: NamespaceId, prefix: &str) -> Result<Vec<Relation>> {
         let prefix = keys::relation_names(namespace, prefix);
         self.read_all_named(Space::Name, &prefix, |id| self.relation_by_id(RelationId(id)))
+    }
+
+    /// The first relations of a namespace whose names come after `after`, by name.
+    pub fn relations_after(
+        &self,
+        namespace: NamespaceId,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<Relation>> {
+        let prefix = keys::relation_names(namespace, "");
+        let after = after.map(|name| keys::relation_name(namespace, name));
+        let rows = self.store.scan(Space::Name, &prefix, after.as_deref(), limit, self.at)?;
+        let relation = |id: u64| self.relation_by_id(RelationId(id))?.ok_or_else(missing);
+        rows.iter().map(|(_, row)| relation(values::decode(&row.value)?)).collect()
+    }
+
+    /// What was answered to a request that carried this key.
+    pub fn answer(&self, key: uuid::Uuid) -> Result<Option<Answer>> {
+        self.read(Space::Upkeep, &keys::answer(key))
     }
 
     /// Where a table's metadata is; None for other relations.

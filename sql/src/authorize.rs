@@ -3,7 +3,7 @@
 //! is denied. Planning takes an [`Authorized`], which only this file makes. Next: `plan/mod.rs`.
 
 use tarn_catalog::LAKE;
-use tarn_catalog::access::{self, Need, Principal, Privilege, Privileges, Requirement};
+use tarn_catalog::access::{Need, Principal, Privilege, Privileges, Requirement};
 use tarn_catalog::object::{Namespace, Role, Securable};
 
 use crate::error::{Error, Result};
@@ -41,11 +41,7 @@ pub(crate) fn authorize(resolved: Resolved, scope: &Scope) -> Result<Authorized>
     let mut needs = Needs { scope, principal: &scope.principal, list: Vec::new() };
     needs.action(resolved.action())?;
     for (principal, requirement) in &needs.list {
-        let grants = match requirement.on {
-            Some(on) => scope.reader.grants_on(on)?,
-            None => Vec::new(),
-        };
-        access::decide(principal, requirement, &grants)?;
+        scope.reader.check(principal, requirement)?;
     }
     let (action, notices) = resolved.into_parts();
     Ok(Authorized { action, notices })

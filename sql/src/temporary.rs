@@ -2,6 +2,8 @@
 //! others, is made with the first of them and goes with the session. Everybody else may see that they are there and no more.
 //! A session that a crash has ended leaves them behind until a session of the same number needs the schema.
 
+use std::collections::BTreeMap;
+
 use tarn_catalog::name::is_temporary_namespace;
 use tarn_catalog::object::Namespace;
 use tarn_catalog::{Change, LAKE, Reader};
@@ -65,6 +67,7 @@ impl Session {
             name,
             owner: context.scope.principal.role,
             comment: None,
+            properties: BTreeMap::new(),
             created_at_ms: context.catalog().env().now_ms(),
         };
         execute::commit_changes(vec![Change::CreateNamespace(namespace)], &context).await

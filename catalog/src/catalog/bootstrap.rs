@@ -1,5 +1,7 @@
 //! What a new catalog contains, as an ordinary first commit. It must never run on a catalog that has one.
 
+use std::collections::BTreeMap;
+
 use crate::access::{Privilege, Privileges};
 use crate::change::Change;
 use crate::commit::Prepared;
@@ -28,6 +30,7 @@ pub fn first_commit(now_ms: i64) -> Prepared {
         name: "public".into(),
         owner: SUPERUSER,
         comment: Some("standard public schema".into()),
+        properties: BTreeMap::new(),
         created_at_ms: now_ms,
     };
     let usage = Grant {

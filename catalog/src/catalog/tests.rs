@@ -56,6 +56,7 @@ fn creation(catalog: &Catalog, name: &str) -> Result<(u64, Transaction)> {
         name: name.into(),
         owner: SUPERUSER,
         comment: None,
+        properties: Default::default(),
         created_at_ms: 0,
     }));
     Ok((id.0, transaction))

@@ -10,14 +10,15 @@ use iceberg::{TableRequirement, TableUpdate};
 
 use super::Catalog;
 use crate::change::Change;
-use crate::commit::{Discard, UpkeepChange, UpkeepRecord, Work, WriteIntent};
-use crate::error::{ErrorKind, Result};
+use crate::commit::{Answer, Discard, UpkeepChange, UpkeepRecord, Work, WriteIntent};
+use crate::error::{Error, ErrorKind, Result};
 use crate::iceberg::upkeep::{
     Orphan, Orphans, find_orphans, old_metadata_files, statistics_files, unreached,
 };
 use crate::iceberg::{Operation, TableWrite, Target};
 use crate::id::{CommitSequence, RelationId, WriteId};
-use crate::reader::TableVersion;
+use crate::object::TablePointer;
+use crate::reader::{Reader, TableVersion};
 use crate::store::{Space, keys, values};
 use crate::transaction::Transaction;
 
@@ -86,9 +87,59 @@ impl Catalog {
             location: table.pointer.location.clone(),
             manifest_lists,
             files,
+            purge: false,
             after: CommitSequence::default(),
         };
         Change::Discard { relation: table.relation, discard }
+    }
+
+    /// The discard of all files of a table, to be committed with the change that drops it.
+    ///
+    /// # Errors
+    ///
+    /// When the folder is not in the warehouse, where tables are the only thing that there is.
+    pub fn to_purge(&self, relation: RelationId, pointer: &TablePointer) -> Result<Change> {
+        self.parts.storage.guard().own(&pointer.location).map_err(|_| {
+            let text = format!("the files in \"{}\" lie outside the warehouse", pointer.location);
+            Error::new(ErrorKind::Unsupported, text)
+                .with_hint("Drop the table without purging it, and delete the files yourself.")
+        })?;
+        let discard = Discard {
+            id: self.parts.env.uuid(),
+            relation,
+            table: pointer.uuid,
+            location: pointer.location.clone(),
+            manifest_lists: Vec::new(),
+            files: Vec::new(),
+            purge: true,
+            after: CommitSequence::default(),
+        };
+        Ok(Change::Discard { relation, discard })
+    }
+
+    /// Forgets the answers given before a time, milliseconds since the Unix epoch.
+    pub async fn forget_answers(&self, before_ms: i64) -> Result<usize> {
+        let store = &self.parts.store;
+        let (mut old, mut after): (Vec<uuid::Uuid>, Option<Vec<u8>>) = (Vec::new(), None);
+        loop {
+            let at = CommitSequence(0);
+            let rows = store.scan(Space::Upkeep, keys::ANSWERS, after.as_deref(), DISCARDS_PER_ROUND, at)?;
+            for (_, row) in &rows {
+                let answer: Answer = values::decode(&row.value)?;
+                if answer.answered_at_ms < before_ms {
+                    old.push(answer.key);
+                }
+            }
+            match rows.last() {
+                Some((key, _)) if rows.len() == DISCARDS_PER_ROUND => after = Some(key.clone()),
+                _ => break,
+            }
+        }
+        let forgotten = old.len();
+        if forgotten > 0 {
+            self.upkeep(UpkeepChange::ForgetAnswers(old)).await?;
+        }
+        Ok(forgotten)
     }
 
     /// The files that wait for their deletion, oldest first.
@@ -130,6 +181,11 @@ impl Catalog {
 
     async fn reap_one(&self, discard: &Discard) -> Result<usize> {
         let reader = self.reader();
+        if discard.purge {
+            let deleted = self.purge(&reader, discard).await?;
+            self.upkeep(UpkeepChange::Discarded(discard.clone())).await?;
+            return Ok(deleted);
+        }
         let here = reader
             .pointer(discard.relation)?
             .is_some_and(|pointer| pointer.uuid == discard.table && pointer.location == discard.location);
@@ -151,6 +207,20 @@ impl Catalog {
         }
         self.upkeep(UpkeepChange::Discarded(discard.clone())).await?;
         Ok(deleted)
+    }
+
+    /// Deletes all that is in the folder of a dropped table, if no table has it now.
+    async fn purge(&self, reader: &Reader, discard: &Discard) -> Result<usize> {
+        if reader.table_at(&discard.location, Some(discard.table))?.is_some() {
+            return Ok(0);
+        }
+        let storage = &self.parts.storage;
+        let folder = storage.guard().own(&discard.location)?;
+        let files: Vec<_> = storage.list(&folder).map_ok(|(file, _)| file).try_collect().await?;
+        for file in &files {
+            storage.delete(file).await?;
+        }
+        Ok(files.len())
     }
 
     /// Metadata files from before the table's log of them.

@@ -55,6 +55,7 @@ pub fn lookups(changes: &[Change], unchanged: &[Securable]) -> Vec<Lookup> {
             Change::SetGrant { after, .. } => grant::look_up(after, &mut lookups),
             Change::SetPolicy { on, .. } => policy::look_up(*on, &mut lookups),
             Change::Discard { .. } => {}
+            Change::Answer(answer) => lookups.push(Lookup::Row(Space::Upkeep, keys::answer(answer.key))),
             Change::FinishWrite(write) => lookups.push(Lookup::Row(Space::Intent, keys::intent(*write))),
         }
     }
@@ -97,6 +98,7 @@ fn make(moment: Moment, change: &Change, facts: &mut Facts) -> Result<()> {
         Change::SetGrant { before, after } => grant::set(before.as_ref(), after, facts),
         Change::SetPolicy { on, before, after } => policy::set(*on, before.as_ref(), after.as_ref(), facts),
         Change::Discard { relation: _, discard } => super::upkeep::discard(moment.sequence, discard, facts),
+        Change::Answer(answer) => super::answer::keep(answer, facts),
         Change::FinishWrite(write) => finish_write(keys::intent(*write), facts),
     }
 }

@@ -24,6 +24,9 @@ pub struct Discard {
     pub manifest_lists: Vec<String>,
     /// Statistics and old metadata.
     pub files: Vec<String>,
+    /// The table was dropped, and everything in its folder goes, unless a table is there again.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub purge: bool,
     /// The commit that ended their use; who reads a version from before it may need them.
     #[serde(default)]
     pub after: CommitSequence,
@@ -53,6 +56,8 @@ pub enum UpkeepChange {
     Record(RelationId, UpkeepRecord),
     /// The table is gone.
     Forget(RelationId),
+    /// Answers that nobody asks for again.
+    ForgetAnswers(Vec<uuid::Uuid>),
 }
 
 pub fn decide(change: &UpkeepChange, facts: &mut Facts) -> Result<()> {
@@ -65,6 +70,9 @@ pub fn decide(change: &UpkeepChange, facts: &mut Facts) -> Result<()> {
         }
         UpkeepChange::Forget(relation) => {
             facts.set(Space::Upkeep, keys::upkeep_record(*relation), None);
+        }
+        UpkeepChange::ForgetAnswers(answers) => {
+            answers.iter().for_each(|key| facts.set(Space::Upkeep, keys::answer(*key), None));
         }
     }
     Ok(())

@@ -12,6 +12,7 @@
 //! start.rs      which version a write builds on, and whether its files fit
 //! validate.rs   whether others have changed what a write rests on
 //! changes.rs    which files of a snapshot go, and which come
+//! foreign.rs    what another engine commits: looked at before it is believed
 //! update.rs     a change of the metadata alone
 //! snapshot.rs   a write and the table's head -> manifests, manifest list, metadata.json, new pointer
 //! manifest/     manifests read (live files, cached) and written (rolled, merged)
@@ -30,6 +31,7 @@ mod data_file;
 mod declared;
 mod deletes;
 mod difference;
+mod foreign;
 mod location;
 mod manifest;
 mod metadata;
@@ -53,6 +55,7 @@ pub use deletes::{
     snapshot_files, snapshot_manifests,
 };
 pub use difference::{SnapshotChanges, snapshot_changes};
+pub use foreign::{Effect, check_requirements, created, examine, examine_created};
 pub use location::{data_file_location, default_location};
 pub use manifest::{
     ColumnarManifest, Counts, FileColumn, FileKey, LiveFile, ManifestRow, Values, columnar, file_key,

@@ -46,9 +46,18 @@ pub fn update(
 
 /// Refuses what the builder lets through and should not.
 fn check(head: &TableMetadata, updates: &[TableUpdate]) -> Result<()> {
-    if updates.iter().any(|update| matches!(update, TableUpdate::SetLocation { .. })) {
+    let moves = |update: &TableUpdate| match update {
+        TableUpdate::SetLocation { location } => location.trim_end_matches('/') != head.location(),
+        _ => false,
+    };
+    if updates.iter().any(moves) {
         return Err(Error::new(ErrorKind::Unsupported, "the location of a table cannot be changed")
             .with_hint("Make a table there, and INSERT INTO it the rows of this one."));
+    }
+    let renamed =
+        |update: &TableUpdate| matches!(update, TableUpdate::AssignUuid { uuid } if *uuid != head.uuid());
+    if updates.iter().any(renamed) {
+        return Err(Error::new(ErrorKind::Unsupported, "the UUID of a table cannot be changed"));
     }
     let expired = expired(updates);
     if expired.is_empty() {

@@ -14,9 +14,11 @@ mod options;
 mod profile;
 mod registry;
 mod s3;
+mod sign;
 
 pub use cache::{CacheFigures, DecodedCache};
 pub use guard::{Checked, StorageGuard};
 pub use iceberg::{HeldFiles, TableStorage};
 pub use options::{S3Options, StorageOptions};
 pub use registry::Storage;
+pub use sign::{BucketAccess, Signed};

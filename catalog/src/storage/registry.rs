@@ -30,11 +30,13 @@ const DECODED_BYTES_MAX: usize = 256 << 20;
 /// The stores of this process.
 #[derive(Debug)]
 pub struct Storage {
-    s3: S3Options,
+    pub(super) s3: S3Options,
     guard: StorageGuard,
     /// By scheme and bucket.
     stores: RwLock<HashMap<(Scheme, String), Arc<dyn ObjectStore>>>,
     decoded: DecodedCache,
+    /// Clients whose credentials sign the requests of others, by bucket.
+    pub(super) buckets: RwLock<HashMap<String, Arc<s3::Bucket>>>,
 }
 
 impl Storage {
@@ -45,6 +47,7 @@ impl Storage {
             guard,
             stores: RwLock::default(),
             decoded: DecodedCache::new(DECODED_BYTES_MAX),
+            buckets: RwLock::default(),
         }))
     }
 
@@ -152,6 +155,16 @@ impl Storage {
             Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
             Err(error) => Err(failed("delete", file, error)),
         }
+    }
+
+    /// Makes a folder where folders are things of their own, as on a disk: other engines do not make them.
+    pub async fn make_folder(&self, folder: &Checked) -> Result<()> {
+        if folder.location().scheme != Scheme::File {
+            return Ok(());
+        }
+        tokio::fs::create_dir_all(folder.location().file_path()).await.map_err(|source| {
+            Error::new(ErrorKind::Storage, format!("cannot make the folder \"{folder}\"")).with_source(source)
+        })
     }
 
     /// All files below a folder, however deep, in no order. Files that users may not name are left out.

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey, S3ConditionalPut};
+use object_store::aws::{AmazonS3, AmazonS3Builder, AmazonS3ConfigKey, S3ConditionalPut};
 use object_store::{BackoffConfig, ClientOptions, ObjectStore, RetryConfig};
 
 use super::location::shown;
@@ -27,6 +27,31 @@ type Environment = BTreeMap<String, String>;
 
 /// Opens one bucket. Nothing is asked of the service yet.
 pub fn open(bucket: &str, options: &S3Options) -> Result<Arc<dyn ObjectStore>> {
+    Ok(Arc::new(build(bucket, builder(bucket, options)?)?))
+}
+
+/// How a bucket is reached, and the client whose credentials sign requests to it.
+#[derive(Debug)]
+pub struct Bucket {
+    pub store: AmazonS3,
+    pub region: String,
+    /// None: Amazon's own.
+    pub endpoint: Option<String>,
+    pub path_style: bool,
+}
+
+/// The same, for requests that others send.
+pub fn open_bucket(bucket: &str, options: &S3Options) -> Result<Bucket> {
+    let builder = builder(bucket, options)?;
+    Ok(Bucket {
+        region: builder.get_config_value(&AmazonS3ConfigKey::Region).unwrap_or_default(),
+        endpoint: builder.get_config_value(&AmazonS3ConfigKey::Endpoint),
+        path_style: options.path_style.unwrap_or(true),
+        store: build(bucket, builder)?,
+    })
+}
+
+fn builder(bucket: &str, options: &S3Options) -> Result<AmazonS3Builder> {
     let environment = std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
         .filter(|(name, _)| name.starts_with("AWS_") || name == "HOME")
@@ -35,10 +60,13 @@ pub fn open(bucket: &str, options: &S3Options) -> Result<Arc<dyn ObjectStore>> {
     if !has_credentials(&builder) {
         return Err(no_credentials(bucket));
     }
-    let store = builder.build().map_err(|source| {
+    Ok(builder)
+}
+
+fn build(bucket: &str, builder: AmazonS3Builder) -> Result<AmazonS3> {
+    builder.build().map_err(|source| {
         Error::new(ErrorKind::Storage, format!("bucket \"{bucket}\" cannot be opened")).with_source(source)
-    })?;
-    Ok(Arc::new(store))
+    })
 }
 
 /// Whether somebody said where a key comes from. The metadata service of a cloud machine is asked only when it is

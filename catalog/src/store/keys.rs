@@ -24,6 +24,7 @@
 //! Intent    write_id                            WriteIntent
 //! Upkeep    [d] sequence uuid                   Discard: files that go when no reader is older than the commit
 //!           [t] relation_id                     UpkeepRecord
+//!           [a] uuid                            Answer: what was answered to a request with a key
 //!
 //! securable = [n] namespace_id | [r] relation_id
 //! ```
@@ -147,6 +148,12 @@ pub const DISCARDS: &[u8] = b"d";
 
 pub fn discard(after: CommitSequence, id: uuid::Uuid) -> Vec<u8> {
     joined(&[DISCARDS, &after.0.to_be_bytes(), id.as_bytes()])
+}
+
+pub const ANSWERS: &[u8] = b"a";
+
+pub fn answer(key: uuid::Uuid) -> Vec<u8> {
+    joined(&[ANSWERS, key.as_bytes()])
 }
 
 pub fn upkeep_record(relation: RelationId) -> Vec<u8> {

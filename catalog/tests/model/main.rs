@@ -238,6 +238,7 @@ fn random_changes(random: &mut StdRng, open: &Open) -> Result<Vec<Change>> {
             name: name(random),
             owner,
             comment: None,
+            properties: Default::default(),
             created_at_ms: 1,
         })],
         1 => namespace.into_iter().map(Change::DropNamespace).collect(),
@@ -265,7 +266,7 @@ fn random_changes(random: &mut StdRng, open: &Open) -> Result<Vec<Change>> {
 
 fn create_relation(random: &mut StdRng, id: RelationId, namespace: &Namespace, owner: RoleId) -> Vec<Change> {
     let is_table = random.random_bool(0.6);
-    let view = View { sql: "SELECT 1".into(), search_path: Vec::new(), columns: Vec::new() };
+    let view = View { sql: "SELECT 1".into(), search_path: Vec::new(), columns: Vec::new(), iceberg: None };
     let relation = Relation {
         id,
         namespace: namespace.id,

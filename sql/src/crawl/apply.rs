@@ -1,5 +1,6 @@
 //! A plan into the catalog: all its changes in one commit, or none. It must never decide what changes.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use tarn_catalog::access::Principal;
@@ -29,7 +30,9 @@ pub async fn apply(
         None => {
             let id = transaction.new_namespace_id()?;
             let (name, owner) = (schema.to_owned(), principal.role);
-            let created = Namespace { id, catalog: LAKE, name, owner, comment: None, created_at_ms: now };
+            let properties = BTreeMap::new();
+            let created =
+                Namespace { id, catalog: LAKE, name, owner, comment: None, properties, created_at_ms: now };
             transaction.push(Change::CreateNamespace(created));
             id
         }

@@ -1,6 +1,6 @@
 //! Schemas, views and what can be said about relations: each statement is one commit of a few changes.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use iceberg::{TableRequirement, TableUpdate};
@@ -40,6 +40,7 @@ pub(super) async fn create_schema(create: CreateSchema, context: &Context) -> Re
         name: create.name.name,
         owner,
         comment: None,
+        properties: BTreeMap::new(),
         created_at_ms: context.catalog().env().now_ms(),
     };
     change([Change::CreateNamespace(namespace)], "CREATE SCHEMA", context).await

@@ -218,6 +218,6 @@ pub(super) async fn plan_view(
         columns.push(ViewColumn { name, type_oid: shown.oid, type_modifier: shown.modifier, comment: None });
     }
     let relation = NewRelation { namespace, name: view.name.name, comment: None };
-    let view = View { sql: view.text, search_path, columns };
+    let view = View { sql: view.text, search_path, columns, iceberg: None };
     Ok(ViewPlan { relation, replaced, view })
 }

@@ -173,6 +173,14 @@ async fn resolve_view(
     depth: usize,
 ) -> Result<ResolvedRelation> {
     let label = found.label();
+    if view.sql.is_empty() {
+        let message = format!("{label} has no text in PostgreSQL's dialect");
+        return Err(Error::new(SqlState::FEATURE_NOT_SUPPORTED, message)
+            .with_detail("Another engine made it, with texts in dialects of its own only.")
+            .with_hint(
+                "Make it again with a representation in the dialect \"postgresql\", or with CREATE VIEW.",
+            ));
+    }
     let owner = scope.reader.principal(found.relation.owner)?;
     let owner = owner.ok_or_else(|| Error::internal(format!("the owner of {label} is missing")))?;
     let inner = Scope {

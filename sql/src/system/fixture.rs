@@ -155,6 +155,7 @@ async fn fill(
         name: "raw".into(),
         owner: SUPERUSER,
         comment: None,
+        properties: Default::default(),
         created_at_ms: 1_700_000_000_000,
     }));
     let orders = relation(transaction, PUBLIC_NAMESPACE, "orders", Some("the orders"), RelationKind::Table);
@@ -279,6 +280,7 @@ fn big_view() -> View {
             column("id", oid::INT8, -1, None),
             column("total", oid::NUMERIC, 786_438, Some("in euro")),
         ],
+        iceberg: None,
     }
 }
 

@@ -32,13 +32,7 @@ pub struct Found {
 impl SystemContext {
     /// Whether the role owns the object or holds any privilege on it.
     fn may_see(&self, object: Securable, owner: RoleId) -> Result<bool> {
-        if self.principal.superuser || self.principal.roles.contains(&owner) {
-            return Ok(true);
-        }
-        let grants = self.reader.grants_on(object)?;
-        Ok(grants
-            .iter()
-            .any(|grant| self.principal.roles.contains(&grant.to) && !grant.privileges.is_empty()))
+        Ok(self.reader.may_see(&self.principal, object, owner)?)
     }
 
     /// The schema, if the role may see it.

@@ -1,11 +1,9 @@
 //! Tables that exist already, by their metadata file: taken into the catalog where they lie, and out of it with all their
 //! files left behind. The location must be one that a table may have, and nobody else's.
 
-use std::collections::HashSet;
-
+use tarn_catalog::Change;
 use tarn_catalog::iceberg::{parse_metadata, pointer_to, pointer_to_unreadable};
 use tarn_catalog::object::{Relation, RelationKind, TablePointer};
-use tarn_catalog::{Change, LAKE};
 
 use super::report::Report;
 use crate::error::{Error, Result};
@@ -39,7 +37,7 @@ pub(super) async fn register(call: ProcedureCall, context: &Context) -> Result<O
     inside.map_err(|error| {
         Error::from(error).with_hint("The metadata file must lie in the table's own folder.")
     })?;
-    check_free(&location, &pointer.uuid.to_string(), context)?;
+    check_free(&location, pointer.uuid, context)?;
     let report = report(&json, &pointer);
     let mut transaction = catalog.begin_at(context.scope.reader.clone(), context.scope.principal.role);
     let id = transaction.new_relation_id()?;
@@ -79,24 +77,14 @@ fn summary(metadata: &iceberg::spec::TableMetadata, name: &str) -> i64 {
 }
 
 /// No other table may be there: expiring snapshots of one would delete files of the other.
-fn check_free(location: &str, uuid: &str, context: &Context) -> Result<()> {
-    let (reader, guard) = (&context.scope.reader, context.catalog().storage().guard());
-    let mut seen = HashSet::new();
-    for namespace in reader.namespaces(LAKE)? {
-        for relation in reader.relations(namespace.id)? {
-            let Some(pointer) = reader.pointer(relation.id)? else { continue };
-            let taken = pointer.uuid.to_string() == uuid || guard.overlaps(&pointer.location, location)?;
-            if taken && seen.insert(relation.id) {
-                let message = format!(
-                    "the files of \"{location}\" belong to table \"{}.{}\"",
-                    namespace.name, relation.name
-                );
-                return Err(Error::new(SqlState::DUPLICATE_TABLE, message)
-                    .with_hint("Take that table out of the catalog first, with system.unregister_table."));
-            }
-        }
-    }
-    Ok(())
+fn check_free(location: &str, uuid: uuid::Uuid, context: &Context) -> Result<()> {
+    let Some((namespace, relation)) = context.scope.reader.table_at(location, Some(uuid))? else {
+        return Ok(());
+    };
+    let message =
+        format!("the files of \"{location}\" belong to table \"{}.{}\"", namespace.name, relation.name);
+    Err(Error::new(SqlState::DUPLICATE_TABLE, message)
+        .with_hint("Take that table out of the catalog first, with system.unregister_table."))
 }
 
 /// `CALL system.unregister_table(table)`: the files stay, all of them.

@@ -1,5 +1,6 @@
 //! The decision as a table: what was committed, what is tried on which version, and the answer.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -43,7 +44,15 @@ fn member(id: RoleId, name: &str, of: &[RoleId]) -> Role {
 }
 
 fn namespace(id: NamespaceId, name: &str, owner: RoleId) -> Namespace {
-    Namespace { id, catalog: LAKE, name: name.into(), owner, comment: None, created_at_ms: 0 }
+    Namespace {
+        id,
+        catalog: LAKE,
+        name: name.into(),
+        owner,
+        comment: None,
+        properties: BTreeMap::new(),
+        created_at_ms: 0,
+    }
 }
 
 fn raw() -> Namespace {
@@ -60,7 +69,12 @@ fn orders() -> Relation {
 
 fn sales() -> Relation {
     let column = ViewColumn { name: "n".into(), type_oid: 20, type_modifier: -1, comment: None };
-    let view = View { sql: "SELECT 1 AS n".into(), search_path: vec!["raw".into()], columns: vec![column] };
+    let view = View {
+        sql: "SELECT 1 AS n".into(),
+        search_path: vec!["raw".into()],
+        columns: vec![column],
+        iceberg: None,
+    };
     relation(SALES, "sales", RelationKind::View(view))
 }
 
