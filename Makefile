@@ -4,7 +4,7 @@
 #   make demo    build, start a server on an empty folder, crawl files, build tables, query them
 #   make test    everything CI runs
 #   make clients try the real clients, the heavy ones too, and write the table of docs/clients.md
-#   make test-all what `make test` and `make clients` do, Superset, and a minute of fuzzing for each thing that clients send
+#   make test-all what `make test` and `make clients` do, Superset, the REST door against its description, and a minute of fuzzing for each thing that clients send
 #   make bench   the figures, each as a ratio to a peer on the same files in the same run
 #
 # PROFILE=dev builds without optimisation (quicker to build, slower to run); ARGUMENTS is passed on, as in
@@ -15,7 +15,7 @@ ARGUMENTS ?=
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 BINARIES := $(TARGET)/$(if $(filter dev,$(PROFILE)),debug,$(PROFILE))
 
-CLIENTS := psql pgbench drivers flight sqlalchemy jdbc odbc node dbt tools arrow duckdb sqlmesh
+CLIENTS := psql pgbench drivers flight rest sqlalchemy jdbc odbc node dbt tools arrow duckdb sqlmesh
 
 .PHONY: demo test test-all clients bench build bootstrap format
 

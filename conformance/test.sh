@@ -18,8 +18,8 @@ operations=${OPERATIONS:-1000}
 seeds=${SEEDS:-1 2 3 4 5 6}
 statements=${STATEMENTS:-10000}
 seconds=${SECONDS_TOGETHER:-30}
-ordinary="format dependencies licences lint unit build slt crawl differential parity operate psql pgbench drivers copy flight hostile sqlalchemy jdbc odbc pyiceberg interop s3 damage faults concurrency demo"
-heavy="node dbt tools arrow duckdb sqlmesh superset fuzz"
+ordinary="format dependencies licences lint unit build slt crawl differential parity operate psql pgbench drivers copy flight rest hostile sqlalchemy jdbc odbc pyiceberg interop s3 damage faults concurrency demo"
+heavy="node dbt tools arrow duckdb sqlmesh superset described fuzz"
 steps=${STEPS:-$ordinary}
 [ "$steps" != all ] || steps="$ordinary $heavy"
 passed=0
@@ -113,9 +113,10 @@ step pgbench "$conformance" with-server conformance/clients/pgbench/run.sh
 step drivers "$conformance" with-server conformance/clients/drivers/run.sh
 step copy "$conformance" with-server conformance/clients/copy/run.sh
 step flight env TARN_TLS_SELF_SIGNED=true "$conformance" with-server conformance/clients/flight/run.sh
+step rest "$conformance" with-server conformance/clients/rest/run.sh
 step hostile conformance/clients/hostile/run.sh "$target/debug/tarn"
 step fuzz conformance/clients/hostile/fuzz.sh "$target/debug/tarn"
-for client in sqlalchemy jdbc odbc node dbt tools arrow duckdb sqlmesh superset; do
+for client in sqlalchemy jdbc odbc node dbt tools arrow duckdb sqlmesh superset described; do
   step "$client" "$conformance" with-server "conformance/clients/$client/run.sh"
 done
 step pyiceberg "$conformance" with-server conformance/clients/pyiceberg/run.sh

@@ -22,6 +22,7 @@ use crate::http::{self, Watched};
 use crate::login::Roles;
 use crate::metrics::Metrics;
 use crate::postgres::{self, Door, Encryption};
+use crate::rest::Rest;
 use crate::settings::{S3, Settings};
 use crate::tls;
 
@@ -128,6 +129,7 @@ impl Server {
         make_data_dir(&settings.storage.data_dir)?;
         let postgres_encryption = encryption(&settings, tls::alpn::POSTGRESQL)?;
         let flight_encryption = encryption(&settings, tls::alpn::HTTP_2)?;
+        let http_encryption = encryption(&settings, tls::alpn::HTTP_1)?;
         let catalog = open_catalog(&settings).await?;
         check_warehouse(&catalog).await?;
         let mut server = Server::around(addresses, &settings, catalog, postgres_encryption).await?;
@@ -139,7 +141,9 @@ impl Server {
         server.listeners.push(tokio::spawn(postgres::serve(Arc::clone(&server.door), postgres)));
         let flight = flight::serve(Arc::clone(&server.door), flight, flight_encryption);
         server.listeners.push(tokio::spawn(flight));
-        server.listeners.push(tokio::spawn(http::serve(http, watched, server.end.clone())));
+        let rest = Rest::new(Arc::clone(&server.door), http_encryption.required);
+        let http = http::serve(http, http_encryption, watched, rest, server.end.clone());
+        server.listeners.push(tokio::spawn(http));
         Ok(server)
     }
 

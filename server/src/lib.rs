@@ -2,14 +2,16 @@
 //! know of another; it must never name the query engine or the store.
 //!
 //! Reading order: `settings/` for what the process is told, `assemble.rs` for how it is put together, `postgres/` for
-//! the way of a statement, `flight.rs` for the other door, `http.rs` and `metrics.rs` for what others see of it, `shutdown.rs` for its end.
+//! the way of a statement, `flight.rs` and `rest/` for the other doors, `http.rs` and `metrics.rs` for what others see of it, `shutdown.rs` for its end.
 
 mod assemble;
+mod connections;
 mod flight;
 mod http;
 mod login;
 mod metrics;
 mod postgres;
+mod rest;
 pub mod settings;
 pub mod shutdown;
 pub mod telemetry;

@@ -92,8 +92,10 @@ pub struct Figures {
 impl Metrics {
     pub fn new() -> Metrics {
         let seconds = Matcher::Full("tarn_statement_seconds".to_owned());
+        let requests = Matcher::Full("tarn_rest_seconds".to_owned());
         let recorder = PrometheusBuilder::new()
             .set_buckets_for_metric(seconds, STATEMENT_SECONDS)
+            .and_then(|builder| builder.set_buckets_for_metric(requests, STATEMENT_SECONDS))
             .expect("there are buckets")
             .build_recorder();
         describe(&recorder);
@@ -121,6 +123,18 @@ impl Metrics {
             .register_counter(&Key::from_parts("tarn_statements_total", labels), &METADATA)
             .increment(1);
         let key = Key::from_parts("tarn_statement_seconds", vec![kind]);
+        let seconds: Histogram = self.recorder.register_histogram(&key, &METADATA);
+        seconds.record(time.as_secs_f64());
+    }
+
+    /// Counts a request of the Iceberg REST door and its time.
+    pub fn request(&self, operation: &'static str, status: u16, time: Duration) {
+        let operation = Label::from_static_parts("operation", operation);
+        let labels = vec![operation.clone(), Label::new("status", status.to_string())];
+        self.recorder
+            .register_counter(&Key::from_parts("tarn_rest_requests_total", labels), &METADATA)
+            .increment(1);
+        let key = Key::from_parts("tarn_rest_seconds", vec![operation]);
         let seconds: Histogram = self.recorder.register_histogram(&key, &METADATA);
         seconds.record(time.as_secs_f64());
     }
@@ -203,6 +217,7 @@ fn describe(recorder: &PrometheusRecorder) {
         ("tarn_rows_sent_total", "Rows sent to clients."),
         ("tarn_bytes_sent_total", "Bytes sent to clients."),
         ("tarn_statements_total", "Statements, by kind and outcome."),
+        ("tarn_rest_requests_total", "Requests of the Iceberg REST door, by operation and status."),
         ("tarn_metadata_cache_lookups_total", "Lookups of decoded metadata files, by outcome."),
         ("tarn_column_cache_lookups_total", "Lookups of decoded column chunks, by outcome."),
         ("tarn_column_cache_evictions_total", "Decoded column chunks that others or operators pushed out."),
@@ -226,6 +241,8 @@ fn describe(recorder: &PrometheusRecorder) {
         recorder.describe_gauge(name.into(), None, text.into());
     }
     recorder.describe_histogram("tarn_statement_seconds".into(), None, "Time of statements, by kind.".into());
+    let requests = "Time of requests of the Iceberg REST door, by operation.";
+    recorder.describe_histogram("tarn_rest_seconds".into(), None, requests.into());
 }
 
 /// The word that a statement is counted under.

@@ -21,6 +21,8 @@ pub mod alpn {
     pub const POSTGRESQL: &[u8] = b"postgresql";
     /// gRPC.
     pub const HTTP_2: &[u8] = b"h2";
+    /// RFC 7301, §6.
+    pub const HTTP_1: &[u8] = b"http/1.1";
 }
 
 /// The certificate that is made says that it is for these names; clients that check names want one of their own.

@@ -63,6 +63,20 @@ async fn encrypted(
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_rest_door_is_within_tls_too() {
+    let running = start_with("[tls]\nself_signed = true\nrequired = true\n").await;
+    let stream = TcpStream::connect(running.server.addresses().http).await.expect("the server listens");
+    let mut wire = begin_tls(stream, connector(&running, &TLS13, false)).await.expect("a handshake");
+    wire.send(b"GET /v1/config HTTP/1.0\r\nHost: test\r\n\r\n").await;
+    let mut answer = String::new();
+    wire.stream.read_to_string(&mut answer).await.expect("an answer");
+    assert!(answer.contains(" 401 "), "{answer}");
+    let clear = running.get("/v1/config").await;
+    assert!(clear.contains(" 403 ") && clear.contains("encrypted"), "{clear}");
+    assert!(running.get("/healthz").await.contains(" 200 "));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_session_runs_within_tls() {
     let running = start_with(SELF_SIGNED).await;
     for version in [&TLS12, &TLS13] {

@@ -4,7 +4,8 @@ The server is moto's, and not s3s-fs: moto comes from PyPI like our other client
 more crates to compile), it knows conditional writes (If-None-Match), which our commits rest on, and because its
 objects live in this process the test can look at them without asking the server under test.
 
-PyIceberg then reads every table from the bucket with credentials of its own.
+PyIceberg then reads every table from the bucket with credentials of its own, and writes to one with Tarn as its catalog. Bare
+requests without credentials have themselves signed.
 """
 
 import json
@@ -18,7 +19,10 @@ import tempfile
 
 import boto3
 import psycopg
+import pyarrow
+import requests
 from moto.server import ThreadedMotoServer
+from pyiceberg.catalog import load_catalog
 from pyiceberg.table import StaticTable
 
 KEY, SECRET = "test-key", "test-secret"
@@ -59,6 +63,7 @@ class Server:
         for line in self.process.stdout:
             if line.startswith("{") and json.loads(line).get("event") == "ready":
                 self.host, self.port = json.loads(line)["postgres"].rsplit(":", 1)
+                self.http = json.loads(line)["http"]
                 return
         raise SystemExit(f"tarn did not start:\n{self.log.read_text()[-3000:]}\n0 passed, 1 failed")
 
@@ -146,6 +151,54 @@ def check_second_engine(connection, endpoint):
         check(f"{name} by PyIceberg", theirs == ours, (len(theirs), len(ours)))
 
 
+def check_rest(connection, server, endpoint):
+    """PyIceberg with Tarn as its catalog: with keys of its own, and without, its requests signed one by one."""
+    rest = {"type": "rest", "uri": f"http://{server.http}", "credential": "tarn:"}
+    keyed = load_catalog("lake", **rest, **{"s3.access-key-id": KEY, "s3.secret-access-key": SECRET})
+    rows = pyarrow.table({"a": pyarrow.array([10, 11], pyarrow.int64()), "b": ["x", None]})
+    table = keyed.create_table("shop.keyed", rows.schema)
+    check("the endpoint is told", table.config.get("s3.endpoint") == endpoint, table.config)
+    table.append(rows)
+    check("rows with keys", connection.execute("SELECT count(*) FROM shop.keyed").fetchone() == (2,))
+
+    asked = load_catalog("lake", **rest, **{"header.X-Iceberg-Access-Delegation": "remote-signing"})
+    config = asked.load_table("shop.keyed").config
+    check("no key is told", not any("access-key" in name for name in config), config)
+    check("where requests are signed", config.get("s3.signer.endpoint", "").endswith("/tables/keyed/sign"), config)
+    sign = f"http://{server.http}/v1/lake/namespaces/shop/tables/keyed/sign"
+
+    def signed(method, key, query=""):
+        headers = {"Content-Type": ["application/octet-stream"]}
+        body = {"region": "us-east-1", "uri": f"{endpoint}/lake/{key}{query}", "method": method, "headers": headers}
+        return requests.post(sign, json=body, auth=("tarn", ""))
+
+    def status(*request):
+        return signed(*request).status_code
+
+    def sent(method, key, query="", data=None):
+        """A request with the headers that were signed for it."""
+        answer = signed(method, key, query).json()
+        headers = {name: ", ".join(values) for name, values in answer["headers"].items() if name != "host"}
+        return requests.request(method, answer["uri"], headers=headers, data=data)
+
+    folder = table.location().removeprefix("s3://lake/")
+    present = table.metadata_location.removeprefix("s3://lake/")
+    check("a file of the table", sent("GET", present).json()["location"] == table.location())
+    listing = sent("GET", "", f"?list-type=2&prefix={folder}/data/")
+    check("a listing of it", listing.status_code == 200 and f"{folder}/data/" in listing.text, listing.text[:200])
+    check("a new file", sent("PUT", f"{folder}/data/new.parquet", data=b"new").status_code == 200)
+    check("it is there", sent("GET", f"{folder}/data/new.parquet").content == b"new")
+    check("and is not written over", status("PUT", f"{folder}/data/new.parquet") == 403)
+    refusals = [
+        ("PUT", present, ""), ("GET", "landing/people.csv", ""), ("GET", f"{folder}/../x", ""), ("GET", f"{folder}x/y", ""),
+        ("GET", "", ""), ("GET", "", "?list-type=2&prefix=warehouse/"), ("GET", present, "?acl"), ("POST", "", "?delete"),
+        ("PUT", f"{folder}/data/newer.parquet", "?acl"), ("DELETE", "landing/people.csv", ""),
+    ]
+    for method, key, query in refusals:
+        check(f"{method} {key}{query} is not signed", status(method, key, query) == 403, status(method, key, query))
+    connection.execute("DROP TABLE shop.keyed")
+
+
 def main():
     logging.getLogger("werkzeug").setLevel(logging.ERROR)  # one line per request otherwise
     moto = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
@@ -173,6 +226,7 @@ def main():
             check_contents(server.connect(), "after SIGKILL")
             check_second_engine(server.connect(), endpoint)
             connection = server.connect()
+            check_rest(connection, server, endpoint)
             connection.execute("DROP TABLE shop.plain")
             check("a dropped table is gone", refused(connection, "SELECT * FROM shop.plain")[0] == "42P01")
             log = server.log.read_text()

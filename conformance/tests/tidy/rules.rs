@@ -26,6 +26,7 @@ const ROOMS: &[(&str, &str)] = &[
     ("server/src/assemble.rs", "tarn_catalog"),
     ("server/src/login", "tarn_catalog"),
     ("server/src/rest", "tarn_catalog"),
+    ("server/src/rest", "iceberg"),
 ];
 
 /// Crates whose types cross our walls: two versions of one would be two sets of types that do not fit each other.

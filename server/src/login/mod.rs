@@ -1,6 +1,6 @@
 //! Who comes in: the rules of decision 2. A role without a password is let in from this machine and from nowhere else; a
 //! role with one must prove it; a role that does not exist is asked like one with a password and then refused, so
-//! that nobody learns which names exist. No messages here; `postgres/startup.rs` and `../flight.rs` speak to clients.
+//! that nobody learns which names exist. No messages here; `postgres/startup.rs`, `../flight.rs` and `../rest/login.rs` speak to clients.
 
 pub mod password;
 
@@ -8,7 +8,7 @@ use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
 
-use tarn_catalog::{Catalog, Error, ErrorKind};
+use tarn_catalog::{Catalog, Error, ErrorKind, Reader};
 use tarn_sql::Result;
 
 use password::Verifier;
@@ -66,6 +66,17 @@ impl Roles {
             Demand::Nothing => true,
             Demand::Password(verifier) => verifier.opens_with(password),
         })
+    }
+
+    /// The catalog as it is now.
+    pub fn reader(&self) -> Reader {
+        self.catalog.reader()
+    }
+
+    /// Signs bytes with a key that this data folder alone has, for one purpose.
+    pub fn sign(&self, purpose: &str, bytes: &[u8]) -> [u8; 32] {
+        let key = password::sign(&self.key, purpose.as_bytes());
+        password::sign(&key, bytes)
     }
 
     /// The wall clock, in milliseconds since the Unix epoch.

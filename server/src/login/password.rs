@@ -146,14 +146,14 @@ pub fn made_up(role: &str, key: &[u8]) -> Verifier {
     }
 }
 
-fn sign(key: &[u8], text: &[u8]) -> [u8; KEY_BYTES] {
+pub fn sign(key: &[u8], text: &[u8]) -> [u8; KEY_BYTES] {
     let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("HMAC takes a key of any length");
     mac.update(text);
     mac.finalize().into_bytes().into()
 }
 
 /// Compares in a time that depends on the length alone.
-fn same(left: &[u8], right: &[u8]) -> bool {
+pub fn same(left: &[u8], right: &[u8]) -> bool {
     left.len() == right.len()
         && left.iter().zip(right).fold(0, |sum, (left, right)| sum | (left ^ right)) == 0
 }

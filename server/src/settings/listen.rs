@@ -11,12 +11,12 @@ pub struct Listen {
     pub postgres: SocketAddr,
     /// Arrow Flight SQL, an address and port. Default `127.0.0.1:32010`.
     pub flight: SocketAddr,
-    /// Health and metrics over HTTP, an address and port. Default `127.0.0.1:8181`.
+    /// Iceberg REST, health and metrics over HTTP, an address and port. Default `127.0.0.1:8181`.
     pub http: SocketAddr,
 }
 
 impl Listen {
-    /// `tls` says whether connections to the PostgreSQL and Flight SQL doors can be encrypted.
+    /// `tls` says whether connections can be encrypted.
     pub fn from_layers(layers: &Layers, tls: bool) -> Result<Listen> {
         let loopback = |port| SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port);
         Ok(Listen {
@@ -26,7 +26,7 @@ impl Listen {
             flight: layers
                 .get("listen.flight", |text| address(text, tls))?
                 .unwrap_or_else(|| loopback(32010)),
-            http: layers.get("listen.http", |text| address(text, false))?.unwrap_or_else(|| loopback(8181)),
+            http: layers.get("listen.http", |text| address(text, tls))?.unwrap_or_else(|| loopback(8181)),
         })
     }
 }
@@ -42,8 +42,7 @@ fn address(text: &str, tls: bool) -> Result<SocketAddr, String> {
         .map_err(|_| "give an IP address and a port, such as 127.0.0.1:5439".to_owned())?;
     if !tls && !address.ip().is_loopback() {
         return Err(
-            "only a loopback address can be listened on without TLS; for PostgreSQL and Flight SQL set tls.certificate \
-             and tls.key, for HTTP use 127.0.0.1 and a proxy in front of it"
+            "only a loopback address can be listened on without TLS; set tls.certificate and tls.key"
                 .to_owned(),
         );
     }
