@@ -1,6 +1,8 @@
 //! Tables that somebody else wrote: manifests that name files outside the table, row-level deletes, damaged files.
 //! Whoever can write into the bucket can write these, so none of them may be followed or silently misread.
 
+mod commits;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 
