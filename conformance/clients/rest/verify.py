@@ -424,6 +424,23 @@ def duckdb_writes():
     checks.equal("dropped", psql("SELECT count(*) FROM information_schema.schemata WHERE schema_name = 'pond'"), [(0,)])
 
 
+def duckdb_and_psql_delete_rows_of_each_other():
+    """Format version 3, where both mark deleted rows in deletion vectors."""
+    psql("CREATE TABLE shop.vectors (id bigint, name text) WITH (format_version = 3)")
+    psql("INSERT INTO shop.vectors SELECT x, 'n' || x FROM generate_series(1, 100) AS g(x)")
+    psql("DELETE FROM shop.vectors WHERE id <= 10")
+    connection = duck()
+    checks.equal("deleted over psql", connection.execute("SELECT count(*) FROM tarn.shop.vectors").fetchone(), (90,))
+    connection.execute("DELETE FROM tarn.shop.vectors WHERE id > 90")
+    connection.execute("INSERT INTO tarn.shop.vectors VALUES (200, 'duck')")
+    connection.execute("UPDATE tarn.shop.vectors SET name = 'changed' WHERE id = 50")
+    found = psql("SELECT count(*), max(id), count(*) FILTER (WHERE name = 'changed'), count(DISTINCT _row_id) FROM shop.vectors")
+    checks.equal("deleted by DuckDB", found, [(81, 200, 1, 81)])
+    psql("DELETE FROM shop.vectors WHERE id = 200")
+    checks.equal("a row of DuckDB deleted", duck().execute("SELECT count(*), max(id) FROM tarn.shop.vectors").fetchone(), (80, 90))
+    checks.equal("read by PyIceberg", connect().load_table("shop.vectors").scan().count(), 80)
+
+
 # Bare requests
 
 
@@ -453,8 +470,8 @@ def main():
     checks.run(polars_reads)
     checks.start("daft over PyIceberg", daft.__version__, "read_iceberg")
     checks.run(daft_reads)
-    checks.start("DuckDB iceberg extension", duckdb.__version__, "ATTACH, types, INSERT, UPDATE, DELETE, MERGE, CREATE TABLE AS, ALTER, transactions, DROP")
-    checks.run(duckdb_reads, duckdb_writes)
+    checks.start("DuckDB iceberg extension", duckdb.__version__, "ATTACH, types, INSERT, UPDATE, DELETE, MERGE, CREATE TABLE AS, ALTER, deletion vectors, transactions, DROP")
+    checks.run(duckdb_reads, duckdb_writes, duckdb_and_psql_delete_rows_of_each_other)
     checks.start("bare requests over REST", requests.__version__, "logins, tokens, names, errors")
     checks.run(refused)
     checks.finish()
