@@ -55,6 +55,11 @@ impl Client {
         Client::of(running, "tarn", "").await
     }
 
+    /// The same caller, at a server that has started again.
+    pub fn at(&self, running: &Running) -> Client {
+        Client { address: running.server.addresses().http, ..self.clone() }
+    }
+
     pub fn with(&self, name: &str, value: &str) -> Client {
         let mut client = self.clone();
         client.headers.push((name.to_owned(), value.to_owned()));

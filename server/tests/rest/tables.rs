@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::client::{Client, new_table, path};
-use super::support::start;
+use super::support::{Running, load, start};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_table_is_one_table_for_both_doors() {
@@ -202,4 +202,43 @@ async fn a_request_with_a_key_happens_once() {
     anna.batch_execute("CREATE ROLE anna LOGIN PASSWORD 'p' CREATESCHEMA").await.expect("a role");
     let anna = Client::of(&running, "anna", "p").await.with("Idempotency-Key", &key(1));
     assert_eq!(anna.post(&tables, &new_table("t")).await.status, 400);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tokens_and_answers_outlive_a_restart() {
+    let running = start().await;
+    let key = "017f22e2-79b0-7cc3-98c4-dc0c0c073999";
+    let client = Client::superuser(&running).await.with("Idempotency-Key", key);
+    let first = client.post(&path("public/tables"), &new_table("t")).await.good();
+    let Running { server, folder } = running;
+    server.stop().await;
+    let server = tarn_server::Server::start(load(folder.path(), "")).await.expect("it starts again");
+    let running = Running { server, folder };
+    let client = client.at(&running);
+    let again = client.post(&path("public/tables"), &new_table("t")).await.good();
+    assert_eq!(again["metadata"]["table-uuid"], first["metadata"]["table-uuid"]);
+    assert_eq!(client.post(&path("public/tables"), &new_table("u")).await.status, 400);
+    running.server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_table_is_registered_over_another_of_its_own() {
+    let running = start().await;
+    let client = Client::superuser(&running).await;
+    let sql = running.connect().await;
+    let rows = "CREATE TABLE t AS SELECT 1 AS n; CREATE TABLE other AS SELECT 1 AS n";
+    sql.batch_execute(rows).await.expect("tables");
+    let before = client.get(&path("public/tables/t")).await.good();
+    sql.batch_execute("INSERT INTO t VALUES (2)").await.expect("a row");
+    let register = |name: &str, overwrite: bool| json!({ "name": name, "metadata-location": before["metadata-location"], "overwrite": overwrite });
+    let count =
+        async || sql.query_one("SELECT count(*) FROM t", &[]).await.expect("a count").get::<_, i64>(0);
+    assert_eq!(client.post(&path("public/register"), &register("t", false)).await.status, 409);
+    assert_eq!(client.post(&path("public/register"), &register("other", true)).await.status, 409);
+    assert_eq!(count().await, 2);
+    let back = client.post(&path("public/register"), &register("t", true)).await.good();
+    assert_eq!(back["metadata-location"], before["metadata-location"]);
+    assert_eq!(count().await, 1);
+    sql.batch_execute("INSERT INTO t VALUES (3)").await.expect("it goes on from there");
+    assert_eq!(count().await, 2);
 }
