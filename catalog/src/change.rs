@@ -7,6 +7,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::commit::{Answer, Discard};
+use crate::crawler::{CrawlRun, Crawler};
 use crate::error::Result;
 use crate::id::{RelationId, WriteId};
 use crate::object::{
@@ -62,6 +63,16 @@ pub enum Change {
         on: PolicyTarget,
         before: Option<MaintenancePolicy>,
         after: Option<MaintenancePolicy>,
+    },
+    /// Makes, changes or drops a crawler.
+    SetCrawler {
+        before: Option<Crawler>,
+        after: Option<Crawler>,
+    },
+    /// Keeps what a crawl did, or what has become of it.
+    SetCrawlRun {
+        before: Option<CrawlRun>,
+        after: CrawlRun,
     },
     /// Files of a table are no longer in use, and go when nobody can be reading them any more.
     Discard {

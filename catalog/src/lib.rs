@@ -9,6 +9,8 @@ mod id;
 
 pub mod object;
 
+pub mod crawler;
+
 pub mod access;
 
 mod change;

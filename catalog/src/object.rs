@@ -106,6 +106,26 @@ pub struct ExternalTable {
     /// Figures of the last crawl, by name (`files`, `bytes`, `rows_sampled`), for people to read.
     #[serde(default)]
     pub properties: BTreeMap<String, String>,
+    /// Why it is read as it is and its columns have their types, as the last crawl that changed it has found.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub inference: Vec<Inference>,
+}
+
+/// One thing that a crawl has decided about a table, and what decided it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Inference {
+    /// The column, or the path of a member below it; None for a decision about the whole file.
+    pub column: Option<String>,
+    /// What was decided: `type`, `header`, `delimiter`.
+    pub subject: String,
+    pub decision: String,
+    /// What it would have been without the value below.
+    pub before: Option<String>,
+    pub reason: String,
+    pub file: String,
+    /// From 1; None where no single line decided.
+    pub line: Option<u64>,
+    pub value: Option<String>,
 }
 
 /// How an external table's files are read.

@@ -9,6 +9,7 @@ use serde::de::DeserializeOwned;
 
 use crate::access::Principal;
 use crate::commit::{Answer, UpkeepRecord};
+use crate::crawler::{CrawlRun, Crawler};
 use crate::error::{Error, ErrorKind, Result};
 use crate::iceberg::parse_metadata;
 use crate::id::{CatalogId, CommitSequence, NamespaceId, PUBLIC_ROLE, RelationId, RoleId};
@@ -168,6 +169,24 @@ impl Reader {
         Ok(policy)
     }
 
+    pub fn crawler(&self, name: &str) -> Result<Option<Crawler>> {
+        self.read(Space::Object, &keys::crawler(name))
+    }
+
+    /// All crawlers, by name.
+    pub fn crawlers(&self) -> Result<Vec<Crawler>> {
+        self.read_all(Space::Object, keys::CRAWLERS)
+    }
+
+    pub fn crawl_run(&self, number: u64) -> Result<Option<CrawlRun>> {
+        self.read(Space::Object, &keys::crawl_run(number))
+    }
+
+    /// All runs of crawls that changed something, and plans, oldest first.
+    pub fn crawl_runs(&self) -> Result<Vec<CrawlRun>> {
+        self.read_all(Space::Object, keys::CRAWL_RUNS)
+    }
+
     /// The pointers of all tables.
     pub(crate) fn pointers(&self) -> Result<Vec<TablePointer>> {
         self.rows(Space::Pointer, b"")?.iter().map(|(_, row)| values::decode(&row.value)).collect()
@@ -298,6 +317,10 @@ impl Reader {
         let rows = self.store.scan(Space::Log, b"", Some(&keys::log(after)), limit, self.at)?;
         let entries = rows.iter().map(|(_, row)| Ok(LogRow::read(&row.value)?.entry));
         entries.take_while(|entry| entry.as_ref().map_or(true, |entry| entry.sequence <= self.at)).collect()
+    }
+
+    fn read_all<T: DeserializeOwned>(&self, space: Space, prefix: &[u8]) -> Result<Vec<T>> {
+        self.rows(space, prefix)?.iter().map(|(_, row)| values::decode(&row.value)).collect()
     }
 
     fn read<T: DeserializeOwned>(&self, space: Space, key: &[u8]) -> Result<Option<T>> {

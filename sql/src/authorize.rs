@@ -2,9 +2,9 @@
 //! match over statement kinds is exhaustive, so a new kind without an entry does not compile; what is not allowed
 //! is denied. Planning takes an [`Authorized`], which only this file makes. Next: `plan/mod.rs`.
 
-use tarn_catalog::LAKE;
-use tarn_catalog::access::{Need, Principal, Privilege, Privileges, Requirement};
+use tarn_catalog::access::{self, Need, Principal, Privilege, Privileges, Requirement};
 use tarn_catalog::object::{Namespace, Role, Securable};
+use tarn_catalog::{LAKE, Reader};
 
 use crate::error::{Error, Result};
 use crate::procedure::{ProcedureCall, Right};
@@ -45,6 +45,28 @@ pub(crate) fn authorize(resolved: Resolved, scope: &Scope) -> Result<Authorized>
     }
     let (action, notices) = resolved.into_parts();
     Ok(Authorized { action, notices })
+}
+
+/// Checks that a principal may make tables in the schema of a crawl, which makes the schema if there is none.
+///
+/// # Errors
+///
+/// 42501 naming the schema.
+pub(crate) fn check_crawl(schema: &str, principal: &Principal, reader: &Reader) -> Result<()> {
+    let (requirement, grants) = match reader.namespace(LAKE, schema)? {
+        Some(namespace) => {
+            let on = Securable::Namespace(namespace.id);
+            let need = Need::Privilege(Privilege::Create);
+            let object = format!("schema {schema}");
+            let owner = Some(namespace.owner);
+            (Requirement { on: Some(on), owner, need, object }, reader.grants_on(on)?)
+        }
+        None => {
+            let object = "create schema".to_owned();
+            (Requirement { on: None, owner: None, need: Need::CreateSchema, object }, Vec::new())
+        }
+    };
+    Ok(access::decide(principal, &requirement, &grants)?)
 }
 
 /// The requirements of one statement, collected for one principal at a time.
@@ -114,7 +136,6 @@ impl Needs<'_> {
             Action::GrantMembership { revoke: _, granted, members: _ } => {
                 granted.iter().for_each(|role| self.manage(role, "grant role"));
             }
-            Action::Crawl { location: _, schema } => self.crawl(schema)?,
             Action::Procedure(call) => self.procedure(call),
             Action::SetPolicy { on, before: _, after: _ } => self.policy(on),
             Action::Describe(relation) => self.read(relation),
@@ -122,14 +143,6 @@ impl Needs<'_> {
             Action::Intended(_) | Action::Deallocate(_) | Action::Close(_) | Action::Nothing { .. } => {}
             // Authorized by itself: when the cursor was declared, and whenever the statement is prepared or executed.
             Action::Fetch(_) | Action::Prepare(_) | Action::Execute(_) => {}
-        }
-        Ok(())
-    }
-
-    fn crawl(&mut self, schema: &str) -> Result<()> {
-        match self.scope.reader.namespace(LAKE, schema)? {
-            Some(namespace) => self.namespace(&namespace, Privilege::Create),
-            None => self.role(Need::CreateSchema, "create schema"),
         }
         Ok(())
     }
@@ -171,6 +184,7 @@ impl Needs<'_> {
     fn procedure(&mut self, call: &ProcedureCall) {
         match call.procedure.right {
             Right::Owner => call.found.iter().for_each(|found| self.owned_relation(found)),
+            Right::Asked => {}
             Right::Superuser => self.role(Need::Superuser, &format!("run {}", call.procedure.name)),
         }
         call.filter.iter().for_each(|filter| self.query(filter));

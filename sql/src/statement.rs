@@ -376,6 +376,10 @@ pub struct GrantMembership {
 pub struct Call {
     pub procedure: Name,
     pub arguments: Vec<Argument>,
+    /// The statement, for the command tag.
+    pub tag: &'static str,
+    /// It ends with its tag alone.
+    pub quiet: bool,
 }
 
 /// `ALTER TABLE t EXECUTE procedure(arguments) [WHERE filter]`.
@@ -429,9 +433,23 @@ pub enum ArgumentValue {
 /// `SHOW SCHEMAS`, `SHOW TABLES`, `SHOW COLUMNS` (the Trino and Redshift forms).
 #[derive(Debug, Clone)]
 pub enum ShowObjects {
-    Schemas { like: Option<String> },
-    Tables { schema: Option<Name>, like: Option<String> },
-    Columns { table: Name },
+    Schemas {
+        like: Option<String>,
+    },
+    Tables {
+        schema: Option<Name>,
+        like: Option<String>,
+    },
+    Columns {
+        table: Name,
+    },
+    Crawlers {
+        like: Option<String>,
+    },
+    /// `SHOW INFERENCE FOR t`
+    Inference {
+        table: Name,
+    },
 }
 
 /// `SET` and `RESET`.

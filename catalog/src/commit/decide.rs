@@ -2,6 +2,7 @@
 //! rows are needed, somebody gathers them, [`decide`] answers. A conflict is an ordinary answer.
 //! It must never wait, and never read anything but its arguments. The rules of each kind of object are in `decide/`.
 
+mod crawler;
 mod grant;
 mod namespace;
 mod policy;
@@ -54,6 +55,10 @@ pub fn lookups(changes: &[Change], unchanged: &[Securable]) -> Vec<Lookup> {
             Change::DropRole(before) => role::look_up_drop(before, enough, &mut lookups),
             Change::SetGrant { after, .. } => grant::look_up(after, &mut lookups),
             Change::SetPolicy { on, .. } => policy::look_up(*on, &mut lookups),
+            Change::SetCrawler { before, after } => {
+                crawler::look_up(before.as_ref(), after.as_ref(), &mut lookups)
+            }
+            Change::SetCrawlRun { before: _, after } => crawler::look_up_run(after, &mut lookups),
             Change::Discard { .. } => {}
             Change::Answer(answer) => lookups.push(Lookup::Row(Space::Upkeep, keys::answer(answer.key))),
             Change::FinishWrite(write) => lookups.push(Lookup::Row(Space::Intent, keys::intent(*write))),
@@ -97,6 +102,8 @@ fn make(moment: Moment, change: &Change, facts: &mut Facts) -> Result<()> {
         Change::DropRole(before) => role::remove(before, facts),
         Change::SetGrant { before, after } => grant::set(before.as_ref(), after, facts),
         Change::SetPolicy { on, before, after } => policy::set(*on, before.as_ref(), after.as_ref(), facts),
+        Change::SetCrawler { before, after } => crawler::set(before.as_ref(), after.as_ref(), facts),
+        Change::SetCrawlRun { before, after } => crawler::set_run(before.as_ref(), after, facts),
         Change::Discard { relation: _, discard } => super::upkeep::discard(moment.sequence, discard, facts),
         Change::Answer(answer) => super::answer::keep(answer, facts),
         Change::FinishWrite(write) => finish_write(keys::intent(*write), facts),

@@ -10,9 +10,11 @@
 //!           [n] catalog_id name 0               namespace id
 //!           [r] namespace_id name 0             relation id
 //! Object    [d] catalog_id                      Database
+//!           [c] name 0                          Crawler
 //!           [m] object                          MaintenancePolicy of a catalog, namespace or relation
 //!           [n] namespace_id                    Namespace
 //!           [r] relation_id                     Relation
+//!           [w] number                          CrawlRun
 //! Pointer   relation_id                         TablePointer
 //! Metadata  relation_id !sequence               zstd(metadata.json) of that commit, newest first
 //! Grant     [o] securable role_id               Grant
@@ -171,6 +173,18 @@ pub fn policy(on: PolicyTarget) -> Vec<u8> {
         PolicyTarget::Relation(id) => relation(id),
     };
     joined(&[POLICIES, &object])
+}
+
+/// The beginning of the keys of all crawlers, and of all their runs.
+pub const CRAWLERS: &[u8] = b"c";
+pub const CRAWL_RUNS: &[u8] = b"w";
+
+pub fn crawler(name: &str) -> Vec<u8> {
+    named(CRAWLERS, name)
+}
+
+pub fn crawl_run(number: u64) -> Vec<u8> {
+    tagged(b'w', number)
 }
 
 /// The object at the end of a key of `grant_to` or `owned`.

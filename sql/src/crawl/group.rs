@@ -13,7 +13,9 @@ use std::collections::BTreeMap;
 use arrow::datatypes::Schema;
 use tarn_catalog::object::{CsvFormat, ExternalTable, FileFormat};
 
-use super::infer::{Evidence, Probe, alike, merged, merged_with_folders, same_reading, with_date_orders};
+use super::infer::{
+    Decision, Evidence, Probe, alike, merged, merged_with_folders, same_reading, with_date_orders,
+};
 use crate::files::listing::{FoundFile, Matcher};
 use crate::files::name;
 
@@ -43,6 +45,10 @@ pub struct Candidate {
     pub rows: u64,
     /// Files of which only the beginning was looked at.
     pub partly: u64,
+    /// Files of which it is a guess how they are read.
+    pub guesses: u64,
+    /// What was decided about the file with the most rows, and that file.
+    pub decisions: Vec<(String, Decision)>,
     /// The values that decided types, with the file they are in.
     pub evidence: Vec<(String, Evidence)>,
     /// The place of the table that covers these files among the tables given to [`group`].
@@ -64,6 +70,8 @@ pub struct Found<'a> {
     pub looked: Vec<Looked>,
     /// Every file there is, for patterns that must match some and no others.
     pub all: &'a [FoundFile],
+    /// Each file is a table of its own, unless it lies in a partition.
+    pub separate: bool,
 }
 
 /// Makes tables of files. `tables` are those that exist.
@@ -71,6 +79,7 @@ pub fn group(found: Found<'_>, tables: &[&ExternalTable]) -> (Vec<Candidate>, Ve
     let mut groups = Groups {
         location: found.location,
         all: found.all,
+        separate: found.separate,
         covered: Vec::new(),
         candidates: Vec::new(),
         unfit: Vec::new(),
@@ -116,6 +125,7 @@ fn table_folder(file: &FoundFile) -> String {
 struct Groups<'a> {
     location: &'a str,
     all: &'a [FoundFile],
+    separate: bool,
     /// Files of tables that exist.
     covered: Vec<FoundFile>,
     candidates: Vec<Candidate>,
@@ -142,7 +152,7 @@ impl Groups<'_> {
         for files in formats.into_values() {
             let below = |looked: &Looked| table_folder(&looked.file) != parent(&looked.file.relative);
             let partitioned = files.iter().any(below);
-            let alone = files.len() == 1 && (folder.is_empty() || whole > 1);
+            let alone = self.separate || (files.len() == 1 && (folder.is_empty() || whole > 1));
             if partitioned || (!alone && all_alike(&files) && !self.would_take(folder, &files)) {
                 self.add_whole(folder, files);
             } else {
@@ -169,7 +179,11 @@ impl Groups<'_> {
         let mut above = self.above(folder);
         above.insert(0, self.folder_name(folder));
         for (pattern, files) in series {
-            if files.len() > 1 && all_alike(&files) && self.matches_only(folder, &pattern, files.len()) {
+            if !self.separate
+                && files.len() > 1
+                && all_alike(&files)
+                && self.matches_only(folder, &pattern, files.len())
+            {
                 let called = series_name(files[0].file.name()).unwrap_or_else(|| self.folder_name(folder));
                 let candidate = self.candidate(called, self.url(folder), Some(pattern), None, files);
                 let above = above.clone();
@@ -232,6 +246,12 @@ impl Groups<'_> {
             bytes: listed.iter().map(|file| file.meta.size).sum(),
             rows: fitting.iter().map(|looked| looked.probe.rows).sum(),
             partly: fitting.iter().filter(|looked| !looked.probe.whole).count() as u64,
+            guesses: fitting.iter().filter(|looked| !looked.probe.sure).count() as u64,
+            decisions: fitting
+                .iter()
+                .max_by_key(|looked| looked.probe.rows)
+                .map(decisions)
+                .unwrap_or_default(),
             evidence: fitting.iter().flat_map(evidence).collect(),
             of_table: None,
         })
@@ -269,6 +289,11 @@ impl Groups<'_> {
         let inside = self.all.iter().filter(|file| parent(&file.relative) == folder);
         inside.filter(|file| matcher.matches(file.name())).count() == count
     }
+}
+
+fn decisions(looked: &Looked) -> Vec<(String, Decision)> {
+    let file = looked.file.shown();
+    looked.probe.decisions.iter().map(|decision| (file.to_owned(), decision.clone())).collect()
 }
 
 fn evidence(looked: &Looked) -> Vec<(String, Evidence)> {
@@ -362,7 +387,15 @@ mod tests {
         };
         Looked {
             file,
-            probe: Probe { format, schema, rows: 1, whole: true, sure: true, evidence: Vec::new() },
+            probe: Probe {
+                format,
+                schema,
+                rows: 1,
+                whole: true,
+                sure: true,
+                decisions: Vec::new(),
+                evidence: Vec::new(),
+            },
         }
     }
 
@@ -370,7 +403,8 @@ mod tests {
     fn check(files: &[(&str, &str)], expect: &[(&str, &str, Option<&str>, u64)]) {
         let looked: Vec<Looked> = files.iter().map(|(path, columns)| looked(path, columns)).collect();
         let all: Vec<FoundFile> = looked.iter().map(|looked| looked.file.clone()).collect();
-        let (candidates, unfit) = group(Found { location: LOCATION, looked, all: &all }, &[]);
+        let (candidates, unfit) =
+            group(Found { location: LOCATION, looked, all: &all, separate: false }, &[]);
         let found: Vec<(&str, &str, Option<&str>, u64)> = candidates
             .iter()
             .map(|one| {
@@ -423,10 +457,12 @@ mod tests {
             format: FileFormat::Csv(CsvFormat::default()),
             schema: iceberg::spec::Schema::builder().build().expect("an empty schema is one"),
             properties: BTreeMap::new(),
+            inference: Vec::new(),
         };
         let files = vec![looked("t/a.csv", "xy"), looked("t/odd.csv", "pq"), looked("t/sub/a.csv", "xy")];
         let all: Vec<FoundFile> = files.iter().map(|looked| looked.file.clone()).collect();
-        let (candidates, _) = group(Found { location: LOCATION, looked: files, all: &all }, &[&table]);
+        let (candidates, _) =
+            group(Found { location: LOCATION, looked: files, all: &all, separate: false }, &[&table]);
         let found: Vec<(Option<usize>, u64)> =
             candidates.iter().map(|one| (one.of_table, one.files)).collect();
         assert_eq!(found, [(Some(0), 2), (None, 1)]);

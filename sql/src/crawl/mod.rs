@@ -5,17 +5,24 @@
 //! location -> list -> probe each file (infer) -> group into tables -> plan (compare with the catalog) -> apply
 //! ```
 //!
-//! A plan is a value: what would change, why, and the values that decided. Applying it is one commit.
+//! A plan is a value: what would change, why, and the values that decided. Applying it is one commit, which also keeps
+//! the record of the run; `stored.rs` applies a plan that was kept, and takes a run back.
 mod apply;
 mod group;
 pub(crate) mod infer;
+mod inference;
 mod name;
 mod plan;
+mod procedures;
 mod report;
+mod request;
 mod run;
+mod stored;
 
 #[cfg(test)]
 mod tests;
 
-pub use report::{CrawlReport, report_schema};
-pub use run::{CrawlRequest, crawl};
+pub(crate) use procedures::PROCEDURES;
+pub use report::CrawlReport;
+pub use request::{CrawlRequest, Mode};
+pub use run::crawl;

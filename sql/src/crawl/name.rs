@@ -21,10 +21,10 @@ pub fn table_name(called: &str) -> String {
     name
 }
 
-/// A name for each candidate, unlike each other and unlike `taken`: as it is called; where that is not enough, with
+/// A name for each candidate, all with the same beginning, unlike each other and unlike `taken`: as it is called; where that is not enough, with
 /// its format; then with the folders above it; then with a number.
-pub fn table_names(candidates: &[&Candidate], taken: &HashSet<String>) -> Vec<String> {
-    let wishes: Vec<Vec<String>> = candidates.iter().map(|candidate| wishes(candidate)).collect();
+pub fn table_names(candidates: &[&Candidate], prefix: &str, taken: &HashSet<String>) -> Vec<String> {
+    let wishes: Vec<Vec<String>> = candidates.iter().map(|candidate| wishes(candidate, prefix)).collect();
     let mut chosen = vec![0; candidates.len()];
     loop {
         let names: Vec<&String> = wishes.iter().zip(&chosen).map(|(wishes, level)| &wishes[*level]).collect();
@@ -43,7 +43,11 @@ pub fn table_names(candidates: &[&Candidate], taken: &HashSet<String>) -> Vec<St
 }
 
 /// Names for one candidate, each more exact than the one before.
-fn wishes(candidate: &Candidate) -> Vec<String> {
+fn wishes(candidate: &Candidate, prefix: &str) -> Vec<String> {
+    let table_name = |called: &str| match prefix {
+        "" => table_name(called),
+        prefix => table_name(&format!("{prefix}{}", table_name(called).trim_start_matches('_'))),
+    };
     let mut called = candidate.called.clone();
     let mut wishes = vec![table_name(&called), table_name(&format!("{called}_{}", candidate.suffix))];
     for folder in &candidate.above {
@@ -93,6 +97,8 @@ mod tests {
             bytes: 1,
             rows: 1,
             partly: 0,
+            guesses: 0,
+            decisions: Vec::new(),
             evidence: Vec::new(),
             of_table: None,
         }
@@ -101,9 +107,9 @@ mod tests {
     fn check(paths: &[&str], taken: &[&str], expect: &[&str]) {
         let candidates: Vec<Candidate> = paths.iter().map(|path| candidate(path)).collect();
         let taken = taken.iter().map(|name| (*name).to_owned()).collect();
-        assert_eq!(table_names(&candidates.iter().collect::<Vec<_>>(), &taken), expect, "{paths:?}");
+        assert_eq!(table_names(&candidates.iter().collect::<Vec<_>>(), "", &taken), expect, "{paths:?}");
         let reversed: Vec<&Candidate> = candidates.iter().rev().collect();
-        let mut names = table_names(&reversed, &taken);
+        let mut names = table_names(&reversed, "", &taken);
         names.reverse();
         if !expect.iter().any(|name| name.ends_with("_2")) {
             assert_eq!(names, expect, "{paths:?} in the other order");

@@ -5,15 +5,20 @@ use std::collections::{BTreeMap, HashSet};
 
 use arrow::datatypes::Schema;
 use tarn_catalog::access::Principal;
+use tarn_catalog::crawler::{CrawlOptions, OnDelete, OnUpdate};
 use tarn_catalog::name::RelationName;
-use tarn_catalog::object::{ExternalTable, Relation, RelationKind};
+use tarn_catalog::object::{ExternalTable, Inference, Relation, RelationKind};
 
 use super::group::Candidate;
-use super::infer::{Evidence, finished, merged, with_date_orders, with_known_orders};
+use super::infer::{finished, merged, with_date_orders, with_known_orders};
+use super::inference::inference;
 use super::name::table_names;
 use super::report::type_text;
 use crate::error::Result;
 use crate::table::{arrow_schema, iceberg_schema};
+
+/// What the comment of a table begins with whose files are gone.
+const DEPRECATED: &str = "deprecated: its files are gone.";
 
 /// What happens to a table, or to files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,6 +32,10 @@ pub enum Action {
     Error,
     /// A table whose files are gone. It is kept.
     Missing,
+    /// A table whose files are gone, marked as such.
+    Deprecated,
+    /// A table that went with its files.
+    Dropped,
 }
 
 impl Action {
@@ -38,6 +47,8 @@ impl Action {
             Action::Skipped => "skipped",
             Action::Error => "error",
             Action::Missing => "missing",
+            Action::Deprecated => "deprecated",
+            Action::Dropped => "dropped",
         }
     }
 }
@@ -45,8 +56,22 @@ impl Action {
 /// A change of the catalog.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Proposed {
-    Create { name: String, table: ExternalTable },
-    Update { before: Box<Relation>, after: ExternalTable },
+    Create {
+        name: String,
+        table: ExternalTable,
+    },
+    Update {
+        before: Box<Relation>,
+        after: ExternalTable,
+    },
+    /// A new comment.
+    Deprecate {
+        before: Box<Relation>,
+        comment: String,
+    },
+    Drop {
+        before: Box<Relation>,
+    },
 }
 
 /// One line of a plan.
@@ -62,7 +87,10 @@ pub struct Proposal {
     pub definition: Option<ExternalTable>,
     pub location: String,
     pub reason: Option<String>,
-    pub evidence: Vec<(String, Evidence)>,
+    /// Why it is read as it is, and has its types.
+    pub inference: Vec<Inference>,
+    /// From 0 to 1.
+    pub confidence: f64,
     pub change: Option<Proposed>,
 }
 
@@ -71,16 +99,22 @@ pub struct Known<'a> {
     pub schema: &'a str,
     /// All relations of the schema.
     pub relations: &'a [Relation],
+    /// Names that this crawl gives to other tables.
+    pub taken: &'a [String],
     /// The URL of the crawled folder or file.
     pub location: &'a str,
     pub principal: &'a Principal,
+    pub options: &'a CrawlOptions,
+    /// New tables are made.
+    pub creates: bool,
 }
 
 /// Compares the tables that were found with those that exist.
 pub fn plan(known: &Known<'_>, candidates: &[Candidate], external: &[&Relation]) -> Result<Vec<Proposal>> {
-    let taken: HashSet<String> = known.relations.iter().map(|relation| relation.name.clone()).collect();
+    let names = known.relations.iter().map(|relation| &relation.name).chain(known.taken);
+    let taken: HashSet<String> = names.cloned().collect();
     let fresh: Vec<&Candidate> = candidates.iter().filter(|candidate| candidate.of_table.is_none()).collect();
-    let mut names = table_names(&fresh, &taken).into_iter();
+    let mut names = table_names(&fresh, &known.options.table_prefix, &taken).into_iter();
     let mut proposals = Vec::with_capacity(candidates.len());
     let mut seen: HashSet<u64> = HashSet::new();
     for candidate in candidates {
@@ -100,16 +134,24 @@ pub fn plan(known: &Known<'_>, candidates: &[Candidate], external: &[&Relation])
 }
 
 fn create(known: &Known<'_>, candidate: &Candidate, name: String) -> Result<Proposal> {
+    let schema = finished(&candidate.schema);
     let table = ExternalTable {
+        inference: inference(candidate, &schema),
         location: candidate.location.clone(),
         pattern: candidate.pattern.clone(),
         format: candidate.format.clone(),
-        schema: iceberg_schema(&finished(&candidate.schema))?,
+        schema: iceberg_schema(&schema)?,
         properties: figures(candidate),
     };
     let mut proposal = proposal(known, candidate, Action::Created, &name);
     proposal.definition = Some(table.clone());
-    proposal.change = Some(Proposed::Create { name, table });
+    match known.creates {
+        true => proposal.change = Some(Proposed::Create { name, table }),
+        false => {
+            proposal.action = Action::Skipped;
+            proposal.reason = Some("it is no table yet, and this run makes none".to_owned());
+        }
+    }
     Ok(proposal)
 }
 
@@ -133,12 +175,18 @@ fn update(known: &Known<'_>, candidate: &Candidate, relation: &Relation) -> Resu
         proposal.reason = Some("only a part of its files lies in the crawled folder".to_owned());
     }
     let format = with_date_orders(before.format.clone(), &columns);
-    let schema = iceberg_schema(&finished(&columns))?;
-    let after = ExternalTable { schema, format, properties, ..before.clone() };
+    let schema = finished(&columns);
+    let inference = inference(candidate, &schema);
+    let schema = iceberg_schema(&schema)?;
+    let after = ExternalTable { schema, format, properties, inference, ..before.clone() };
     let Some(reason) = difference(before, &after)? else { return Ok(proposal) };
     if !known.principal.acts_as(relation.owner) {
         proposal.action = Action::Error;
         proposal.reason = Some(format!("must be owner of table {}: {reason}", relation.name));
+        return Ok(proposal);
+    }
+    if known.options.on_update == OnUpdate::Log {
+        proposal.reason = Some(format!("left as it is: {reason}"));
         return Ok(proposal);
     }
     proposal.action = Action::Updated;
@@ -151,18 +199,46 @@ fn update(known: &Known<'_>, candidate: &Candidate, relation: &Relation) -> Resu
 /// A table below the crawled location of which no file was seen.
 fn missing(known: &Known<'_>, relation: &Relation) -> Option<Proposal> {
     let RelationKind::External(table) = &relation.kind else { return None };
-    table.location.starts_with(known.location).then(|| Proposal {
-        action: Action::Missing,
+    if !table.location.starts_with(known.location) {
+        return None;
+    }
+    let before = Box::new(relation.clone());
+    let deprecated = relation.comment.as_deref().is_some_and(|comment| comment.starts_with(DEPRECATED));
+    let (action, reason, change) = match known.options.on_delete {
+        _ if !known.principal.acts_as(relation.owner) => {
+            (Action::Missing, "it is somebody else's, and kept", None)
+        }
+        OnDelete::Log => (Action::Missing, "the table is kept", None),
+        OnDelete::Deprecate if deprecated => (Action::Missing, "the table is marked so already", None),
+        OnDelete::Deprecate => {
+            let text = relation.comment.as_deref().unwrap_or_default();
+            let comment = format!("{DEPRECATED} {text}").trim_end().to_owned();
+            (Action::Deprecated, "its comment says so", Some(Proposed::Deprecate { before, comment }))
+        }
+        OnDelete::Drop => (Action::Dropped, "the table goes with them", Some(Proposed::Drop { before })),
+    };
+    Some(Proposal {
+        action,
         table: Some(qualified(known, &relation.name)),
         format: Some(table.format.name().to_owned()),
         files: 0,
         rows_sampled: 0,
         definition: Some(table.clone()),
         location: table.location.clone(),
-        reason: Some("no file of it can be read any more; the table is kept".to_owned()),
-        evidence: Vec::new(),
-        change: None,
+        reason: Some(format!("no file of it can be read any more; {reason}")),
+        inference: Vec::new(),
+        confidence: 1.0,
+        change,
     })
+}
+
+/// How sure it is that the files are read as they are meant: less when only beginnings were looked at, and when it is a
+/// guess how they are read.
+fn confidence(candidate: &Candidate) -> f64 {
+    let all = candidate.files.max(1) as f64;
+    let partly = 0.2 * candidate.partly as f64 / all;
+    let guesses = 0.3 * candidate.guesses as f64 / all;
+    ((1.0 - partly - guesses) * 100.0).round() / 100.0
 }
 
 fn proposal(known: &Known<'_>, candidate: &Candidate, action: Action, name: &str) -> Proposal {
@@ -176,7 +252,8 @@ fn proposal(known: &Known<'_>, candidate: &Candidate, action: Action, name: &str
         location: candidate.location.clone(),
         reason: (candidate.partly > 0)
             .then(|| format!("of {} files only the beginning was looked at", candidate.partly)),
-        evidence: candidate.evidence.clone(),
+        inference: inference(candidate, &finished(&candidate.schema)),
+        confidence: confidence(candidate),
         change: None,
     }
 }

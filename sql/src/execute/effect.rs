@@ -62,8 +62,6 @@ impl Effect {
             Action::CreateRole { .. } => Effect::Writes("CREATE ROLE"),
             Action::GrantPrivileges { .. } => Effect::Writes("GRANT"),
             Action::GrantMembership { .. } => Effect::Writes("GRANT ROLE"),
-            // It looks again and commits again when somebody else was faster.
-            Action::Crawl { .. } => Effect::Alone("CALL system.crawl"),
             Action::SetPolicy { on, .. } => Effect::Writes(on.tag()),
             Action::Procedure(call) if call.procedure.in_transaction => Effect::Writes(call.procedure.name),
             Action::Procedure(call) => Effect::Alone(call.procedure.name),

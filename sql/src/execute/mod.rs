@@ -2,7 +2,6 @@
 //! A commit that has begun is always waited for. Next: `query.rs`, `write.rs`, `define.rs`.
 
 mod alter;
-mod call;
 mod change;
 mod copy;
 mod define;
@@ -118,7 +117,6 @@ async fn direct(action: Action, context: &Context, session: &mut Session) -> Res
         Action::GrantMembership { revoke, granted, members } => {
             rights::membership(revoke, &granted, members, context).await
         }
-        Action::Crawl { location, schema } => call::crawl(location, schema, context).await,
         Action::SetPolicy { on, before, after } => define::set_policy(&on, before, after, context).await,
         Action::Procedure(call) => {
             let (tag, quiet) = (call.tag, call.quiet);
@@ -161,7 +159,6 @@ async fn direct(action: Action, context: &Context, session: &mut Session) -> Res
 pub(crate) fn result_columns(action: &Action) -> Option<SchemaRef> {
     match action {
         Action::Explain { .. } => Some(query::explain_schema()),
-        Action::Crawl { .. } => Some(crate::crawl::report_schema()),
         Action::Procedure(call) => (!call.quiet).then(|| (call.procedure.columns)()),
         Action::Describe(_) => Some(show::describe_schema()),
         Action::Show(what) => Some(session::show_schema(what)),

@@ -10,7 +10,7 @@ use crate::statement::{Argument, ArgumentValue, Call, Name, Statement, TableProc
 pub(super) fn call(cursor: &mut Cursor) -> Result<Statement> {
     cursor.expect("CALL")?;
     let procedure = cursor.name()?;
-    Ok(Statement::Call(Call { procedure, arguments: arguments(cursor)? }))
+    Ok(Statement::Call(Call { procedure, arguments: arguments(cursor)?, tag: "CALL", quiet: false }))
 }
 
 /// `EXECUTE procedure[(arguments)] [WHERE filter]`, after `ALTER TABLE t`.

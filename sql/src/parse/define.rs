@@ -3,7 +3,7 @@
 use datafusion::sql::sqlparser::tokenizer::Token;
 use iceberg::spec::Transform;
 
-use super::{Cursor, alter, call, constraint, grant, query, reference, types, upkeep};
+use super::{Cursor, alter, call, constraint, crawler, grant, query, reference, types, upkeep};
 use crate::error::{Error, Result};
 use crate::sqlstate::SqlState;
 use crate::statement::{
@@ -24,6 +24,7 @@ pub(super) fn create(cursor: &mut Cursor) -> Result<Statement> {
             Err(Error::unsupported(format!("CREATE TEMPORARY {other}")).with_position(position))
         }
         "SCHEMA" if !or_replace => create_schema(cursor),
+        "CRAWLER" if !or_replace => crawler::create_crawler(cursor),
         "TABLE" => create_table(cursor, or_replace, false),
         "VIEW" => create_view(cursor, or_replace, false),
         "ROLE" if !or_replace => grant::create_role(cursor, false),
@@ -314,6 +315,7 @@ pub(super) fn drop(cursor: &mut Cursor) -> Result<Statement> {
     let word = match cursor.word()?.as_str() {
         "SCHEMA" => return drop_schema(cursor),
         "ROLE" | "USER" => return grant::drop_role(cursor),
+        "CRAWLER" => return crawler::drop_crawler(cursor),
         "BRANCH" => return reference::drop_in_table(cursor, ReferenceKind::Branch),
         "TAG" => return reference::drop_in_table(cursor, ReferenceKind::Tag),
         "TABLE" => RelationWord::Table,
@@ -341,6 +343,7 @@ pub(super) fn alter(cursor: &mut Cursor) -> Result<Statement> {
     cursor.expect("ALTER")?;
     let position = cursor.position();
     let word = match cursor.word()?.as_str() {
+        "CRAWLER" => return crawler::alter_crawler(cursor),
         "SCHEMA" => {
             let name = schema_name(cursor)?;
             if upkeep::at_policy(cursor) {

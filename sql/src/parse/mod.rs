@@ -9,6 +9,7 @@ mod chain;
 mod change;
 mod constraint;
 mod copy;
+mod crawler;
 mod cursor;
 mod define;
 mod grant;

@@ -112,6 +112,13 @@ pub(super) fn show(cursor: &mut Cursor) -> Result<Statement> {
         let schema = if from { Some(define::schema_name(cursor)?) } else { None };
         return Ok(Statement::ShowObjects(ShowObjects::Tables { schema, like: like(cursor)? }));
     }
+    if cursor.eat("CRAWLERS") {
+        return Ok(Statement::ShowObjects(ShowObjects::Crawlers { like: like(cursor)? }));
+    }
+    if cursor.eat("INFERENCE") {
+        cursor.expect("FOR")?;
+        return Ok(Statement::ShowObjects(ShowObjects::Inference { table: cursor.name()? }));
+    }
     if cursor.eat("COLUMNS") {
         if !cursor.eat("FROM") {
             cursor.expect("IN")?;

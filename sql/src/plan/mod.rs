@@ -5,7 +5,6 @@
 mod aggregated;
 mod agreed;
 mod alter;
-mod arguments;
 mod assign;
 mod change;
 mod changes;
@@ -44,7 +43,6 @@ use datafusion::logical_expr::LogicalPlan;
 use tarn_catalog::{Catalog, LAKE, Reading, RelationId, Transaction};
 
 pub(crate) use alter::{AlterPlan, Proof, sort_fields};
-pub(crate) use arguments::Arguments;
 pub(crate) use change::{ChangeKind, ChangePlan, FRONT, RowAction};
 pub(crate) use constraint::shown_name;
 pub(crate) use copy::{CopyFile, CopyPlan, check_columns};

@@ -13,13 +13,14 @@ use crate::outcome::Outcome;
 use crate::plan::Context;
 use crate::resolve::{Found, ResolvedQuery, TableTarget, nearest};
 use crate::sqlstate::SqlState;
-use crate::upkeep;
+use crate::{crawl, upkeep};
 
 /// The first parameter of every procedure on a table, when it is called with `CALL`.
 pub(crate) const TABLE_PARAMETER: &str = "table";
 
 /// Every list of procedures, one per file that has some.
-const LISTS: [&[Procedure]; 3] = [history::PROCEDURES, ancestors::PROCEDURES, upkeep::PROCEDURES];
+const LISTS: [&[Procedure]; 4] =
+    [crawl::PROCEDURES, history::PROCEDURES, ancestors::PROCEDURES, upkeep::PROCEDURES];
 
 /// One procedure.
 pub(crate) struct Procedure {
@@ -57,6 +58,8 @@ pub(crate) enum Right {
     /// To own the table.
     Owner,
     Superuser,
+    /// What the arguments name decides; the procedure asks for itself.
+    Asked,
 }
 
 impl fmt::Debug for Procedure {
@@ -112,7 +115,7 @@ pub(crate) fn find(name: &str) -> Result<&'static Procedure> {
         Some(near) => Err(error.with_hint(format!("Did you mean \"{near}\"?"))),
         None => {
             let names: Vec<&str> =
-                all().map(|procedure| procedure.name).chain(["crawl", "create_changelog_view"]).collect();
+                all().map(|procedure| procedure.name).chain(["create_changelog_view"]).collect();
             Err(error.with_hint(format!("The procedures are: {}.", names.join(", "))))
         }
     }
@@ -131,11 +134,10 @@ pub(crate) struct SignatureParameter {
     pub required: bool,
 }
 
-/// Every procedure under its own name, `crawl` first.
+/// Every procedure under its own name.
 pub(crate) fn signatures() -> impl Iterator<Item = Signature> {
     let text = |name, required| SignatureParameter { name, kind: Kind::Text, required };
-    let crawl = Signature { name: "crawl", parameters: vec![text("location", true), text("schema", true)] };
-    let listed = LISTS.into_iter().flatten().map(move |procedure| {
+    LISTS.into_iter().flatten().map(move |procedure| {
         let table = (procedure.on != On::Nothing).then(|| text(TABLE_PARAMETER, true));
         let given = procedure.parameters.iter().map(|parameter| SignatureParameter {
             name: parameter.name,
@@ -144,8 +146,7 @@ pub(crate) fn signatures() -> impl Iterator<Item = Signature> {
         });
         let filter = procedure.filter.then(|| text("where", false));
         Signature { name: procedure.name, parameters: table.into_iter().chain(given).chain(filter).collect() }
-    });
-    std::iter::once(crawl).chain(listed)
+    })
 }
 
 #[cfg(test)]

@@ -164,10 +164,6 @@ pub(crate) enum Action {
         granted: Vec<Role>,
         members: Vec<Role>,
     },
-    Crawl {
-        location: String,
-        schema: String,
-    },
     Procedure(Box<ProcedureCall>),
     SetPolicy {
         on: PolicyObject,

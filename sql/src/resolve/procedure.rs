@@ -18,12 +18,6 @@ pub(super) async fn resolve_call(call: Call, scope: &Scope) -> Result<Action> {
         return Err(Error::new(SqlState::UNDEFINED_FUNCTION, format!("procedure {name} does not exist"))
             .with_hint("Procedures are in the schema system."));
     }
-    if name.name == "crawl" {
-        let mut arguments =
-            crate::plan::Arguments::new("system.crawl", &["location", "schema"], call.arguments)?;
-        let location = arguments.text("location")?;
-        return Ok(Action::Crawl { location, schema: arguments.text("schema")? });
-    }
     if name.name == changelog::PROCEDURE {
         return create_view(changelog::changelog_view(call.arguments, scope).await?, scope).await;
     }
@@ -41,7 +35,11 @@ pub(super) async fn resolve_call(call: Call, scope: &Scope) -> Result<Action> {
         }
         None => None,
     };
-    resolve_procedure(procedure, table, given, filter, "CALL", scope).await
+    let mut action = resolve_procedure(procedure, table, given, filter, call.tag, scope).await?;
+    if let Action::Procedure(procedure) = &mut action {
+        procedure.quiet = call.quiet;
+    }
+    Ok(action)
 }
 
 /// `ALTER TABLE t EXECUTE name(…) [WHERE …]`.

@@ -290,6 +290,7 @@ fn events_table() -> ExternalTable {
     ExternalTable {
         location: "file:///landing/events/".into(),
         pattern: Some("*.csv".into()),
+        inference: Vec::new(),
         format: FileFormat::Csv(CsvFormat::default()),
         schema: Schema::builder().with_fields(fields).build().expect("a schema"),
         properties: [("bytes".to_string(), "20480".to_string())].into(),

@@ -16,6 +16,7 @@ mod commits;
 mod constraint_rows;
 mod constraints;
 mod context;
+mod crawlers;
 mod declared;
 mod exec;
 mod functions;

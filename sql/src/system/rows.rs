@@ -9,8 +9,8 @@ use super::declared::Declared;
 use super::keys::Keys;
 use super::value::Rows;
 use super::{
-    builtin, columns, commits, constraint_rows, functions, grants, health, relations, roles, schemas,
-    sessions, tables,
+    builtin, columns, commits, constraint_rows, crawlers, functions, grants, health, relations, roles,
+    schemas, sessions, tables,
 };
 use crate::error::Result;
 
@@ -100,6 +100,10 @@ pub async fn rows(scan: &Scan) -> Result<Rows> {
         ("system", "tables") => tables::system_tables(scan),
         ("system", "views") => tables::system_views(scan),
         ("system", "columns") => columns::system_columns(scan).await,
+        ("system", "crawlers") => crawlers::crawlers(scan),
+        ("system", "crawler_runs") => crawlers::crawler_runs(scan),
+        ("system", "crawler_changes") => crawlers::crawler_changes(scan),
+        ("system", "inference") => crawlers::inference(scan),
         ("system", "commits") => commits::system_commits(scan),
         ("system", "snapshots") => tables::system_snapshots(scan).await,
         ("system", "table_health") => health::table_health(scan).await,

@@ -7,9 +7,11 @@ use arrow::datatypes::{Field, Schema};
 use tarn_catalog::object::{CsvFormat, FileFormat};
 
 use super::kinds::TextColumn;
+use super::probe::Decision;
 use super::{Probe, SampleLimits, dialect};
 use crate::files::csv::{
-    CsvReading, Next, Ragged, Record, TableReader, column_names, decode, positional_names, window, window_of,
+    CsvReading, Dialect, Layout, Next, Ragged, Record, TableReader, column_names, decode, positional_names,
+    window, window_of,
 };
 use crate::files::feed::Feed;
 use crate::files::problem::Problem;
@@ -50,7 +52,7 @@ pub async fn probe(
         ragged: hints.ragged.unwrap_or(Ragged::Rescue),
         dates: BTreeMap::new(),
     };
-    let mut sample = Sample { columns: columns(&table, &feed)?, reading, rows: 0 };
+    let mut sample = Sample { columns: columns(&table)?, reading, rows: 0 };
     let whole = loop {
         if sample.rows >= limits.rows || feed.consumed() >= limits.bytes {
             break false;
@@ -74,14 +76,34 @@ pub async fn probe(
         rows: sample.rows,
         whole,
         sure: table.layout.verdict.sure,
-        evidence: sample.columns.into_iter().filter_map(|column| column.widened).collect(),
+        decisions: decisions(&table.layout, &dialect),
+        evidence: sample.columns.into_iter().flat_map(|column| column.widened).collect(),
     })
 }
 
+/// What was decided about the file as a whole.
+fn decisions(layout: &Layout, dialect: &Dialect) -> Vec<Decision> {
+    let percent = (layout.consistency * 100.0).round();
+    let fields = format!("{percent} % of the lines looked at have {} fields", layout.usual);
+    let quote = dialect.quote.map_or("none".to_owned(), |quote| char::from(quote).to_string());
+    let orderly = format!("{} % of the lines have their quotes in order", (layout.orderly * 100.0).round());
+    let header = if layout.header.is_some() { "yes" } else { "no" };
+    vec![
+        Decision::new("delimiter", char::from(dialect.delimiter).escape_default().to_string(), fields),
+        Decision::new("quote", quote, orderly),
+        Decision::new("header", header.to_owned(), layout.verdict.reason.clone()),
+        Decision::new(
+            "first line",
+            layout.line.to_string(),
+            format!("{} lines stand above the table", layout.preamble),
+        ),
+    ]
+}
+
 /// The columns of a table, no value seen yet.
-fn columns(table: &TableReader, feed: &Feed) -> Result<Vec<TextColumn>, Problem> {
+fn columns(table: &TableReader) -> Result<Vec<TextColumn>, Problem> {
     let layout = &table.layout;
-    if layout.body.is_empty() && layout.header.is_none() && feed.rest().is_empty() {
+    if layout.body.is_empty() && layout.header.is_none() {
         return Err(Problem::empty("it is empty: there is neither a header nor a row")
             .with_hint("Put at least the names of the columns into the first line, or remove the file."));
     }

@@ -67,6 +67,7 @@ pub async fn probe(mut feed: Feed, limits: &SampleLimits) -> Result<Probe, Probl
         rows: sample.rows,
         whole,
         sure: true,
+        decisions: Vec::new(),
         evidence: sample.evidence,
     })
 }
@@ -121,6 +122,7 @@ impl Sample {
             rows,
             whole: true,
             sure: true,
+            decisions: Vec::new(),
             evidence: Vec::new(),
         }
     }

@@ -14,6 +14,8 @@ use crate::files::values;
 const EXACT_DOUBLE_MAX: u64 = 1 << 53;
 /// Numbers with more digits than this are the names of something: cards, accounts, devices.
 const NUMBER_DIGITS_MAX: usize = 15;
+/// The most values that are kept as evidence for one column.
+const EVIDENCE_MAX: usize = 4;
 /// The longest part of a value that evidence keeps, characters.
 const EVIDENCE_CHARS_MAX: usize = 60;
 /// Words in the names of columns whose numbers are codes, not quantities: adding them up makes no sense, and a later
@@ -200,13 +202,14 @@ pub struct TextColumn {
     values: u64,
     /// Words for NULL were seen.
     words: bool,
-    pub widened: Option<Evidence>,
+    /// The values that took a type away, the first ones.
+    pub widened: Vec<Evidence>,
 }
 
 impl TextColumn {
     pub fn new(name: String) -> TextColumn {
         let kinds = if is_code(&name) { Kinds::ANY.without_numbers() } else { Kinds::ANY };
-        TextColumn { name, kinds, values: 0, words: false, widened: None }
+        TextColumn { name, kinds, values: 0, words: false, widened: Vec::new() }
     }
 
     /// Takes one value; blanks around it mean nothing unless the column is text, and neither do words for NULL.
@@ -222,9 +225,9 @@ impl TextColumn {
             return;
         }
         let (before, after) = (self.kinds.data_type(), left.data_type());
-        if self.values > 1 && before != after {
+        if self.values > 1 && before != after && self.widened.len() < EVIDENCE_MAX {
             let value = shortened(text);
-            self.widened = Some(Evidence { column: self.name.clone(), line, value, before, after });
+            self.widened.push(Evidence { column: self.name.clone(), line, value, before, after });
         }
         self.kinds = left;
     }
@@ -365,6 +368,6 @@ mod tests {
             before: DataType::Int64,
             after: DataType::Utf8,
         };
-        assert_eq!(column.widened, Some(expect));
+        assert_eq!(column.widened, [expect]);
     }
 }

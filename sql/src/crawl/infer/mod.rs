@@ -16,7 +16,7 @@ mod widen;
 pub use delimited::CsvHints;
 pub use header::{Verdict, names_columns, untyped};
 pub use kinds::Evidence;
-pub use probe::{Probe, SampleLimits, probe};
+pub use probe::{Decision, Probe, SampleLimits, probe};
 pub use sample::{
     Sampled, alike, merged_with_folders, probe_all, same_reading, sample, with_date_orders, with_known_orders,
 };

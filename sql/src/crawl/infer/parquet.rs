@@ -26,6 +26,7 @@ pub async fn probe(store: &Arc<dyn ObjectStore>, file: &FoundFile) -> Result<Pro
         rows: u64::try_from(rows).unwrap_or(0),
         whole: true,
         sure: true,
+        decisions: Vec::new(),
         evidence: Vec::new(),
     })
 }

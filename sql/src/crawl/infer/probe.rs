@@ -43,7 +43,22 @@ pub struct Probe {
     pub whole: bool,
     /// It is beyond doubt how the file is read; otherwise the other files of its folder may decide.
     pub sure: bool,
+    pub decisions: Vec<Decision>,
     pub evidence: Vec<Evidence>,
+}
+
+/// Something decided about a file as a whole, and why.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Decision {
+    pub subject: &'static str,
+    pub decision: String,
+    pub reason: String,
+}
+
+impl Decision {
+    pub fn new(subject: &'static str, decision: String, reason: String) -> Decision {
+        Decision { subject, decision, reason }
+    }
 }
 
 /// Looks at one file in the format that its name promises, or that its content shows.

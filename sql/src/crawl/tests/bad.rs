@@ -103,8 +103,11 @@ async fn wrong_requests_are_refused() {
         let error = lake.crawl_folder(&lake.folder.path().join(path)).await.expect_err(path);
         assert_eq!(error.sqlstate, sqlstate, "{path}: {error}");
     }
-    let request =
-        CrawlRequest { location: lake.landing().display().to_string(), schema: "pg_raw".to_owned() };
+    let request = CrawlRequest {
+        locations: vec![lake.landing().display().to_string()],
+        schema: "pg_raw".to_owned(),
+        ..Default::default()
+    };
     let state = lake.context.state();
     let error =
         crawl(request, &lake.principal(), &lake.catalog, &state).await.expect_err("the name is reserved");

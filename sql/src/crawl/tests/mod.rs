@@ -4,6 +4,7 @@ mod folders;
 mod formats;
 mod legislators;
 mod read;
+mod undo;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -71,7 +72,8 @@ impl Lake {
 
     async fn crawl_folder(&self, folder: &Path) -> Result<CrawlReport> {
         let location = folder.display().to_string();
-        let request = CrawlRequest { location, schema: "raw".to_owned() };
+        let request =
+            CrawlRequest { locations: vec![location], schema: "raw".to_owned(), ..Default::default() };
         crawl(request, &self.principal(), &self.catalog, &self.context.state()).await
     }
 

@@ -234,7 +234,8 @@ fn table_start(records: &[Seen], usual: usize) -> usize {
         let titles = records[..narrow].iter().all(|record| {
             record.fields.len() <= (usual / 2).max(1) || record.filled() <= 1 || record.comments()
         });
-        let rest_is_table = after.iter().filter(|record| record.fits(usual)).count() * 2 > after.len();
+        let rest_is_table =
+            after.iter().filter(|record| record.fields.len() >= usual).count() * 2 > after.len();
         return match (header_above, titles && rest_is_table) {
             (true, _) => narrow - 1,
             (false, true) => narrow + padded_titles(after, usual),
@@ -280,6 +281,7 @@ mod tests {
         check("a,b\n1,2\n", Some(&["a", "b"]), 2, 2);
         check("1,2\n3,4\n", None, 2, 1);
         check("Sales of May\n\na,b\n1,2\n3,4\n", Some(&["a", "b"]), 2, 4);
+        check("Sales\n\na,b,c\n1,2,3\n4,5,6\n4,5,6,7\n8\n", Some(&["a", "b", "c"]), 3, 4);
         check("# made today\na,b\n1,2\n", Some(&["a", "b"]), 2, 3);
         check("# made today\n# a,b\n1,2\n3,4\n", Some(&["a", "b"]), 2, 3);
         check("#a,b\n1,2\n3,4\n", Some(&["a", "b"]), 2, 2);
