@@ -104,7 +104,7 @@ impl Change {
         Ok(Change::MovePointer { relation, before: Some(before), after, metadata_json })
     }
 
-    /// The change as the commit log keeps it: without what proves a password, and without copies of metadata.
+    /// The change as the commit log keeps it: without what proves a password, and without copies of metadata or answers.
     pub fn logged(&self) -> Result<Value> {
         let mut value = serde_json::to_value(self).map_err(|error| {
             crate::error::Error::internal("a catalog change cannot be written as JSON").with_source(error)
@@ -114,6 +114,9 @@ impl Change {
             _ => false,
         };
         hide_verifiers(&mut value);
+        if let Some(answer) = value.get_mut("answer").and_then(Value::as_object_mut) {
+            answer.remove("answered");
+        }
         if password_changed {
             value["update_role"]["password_changed"] = json!(true);
         }
@@ -141,6 +144,7 @@ fn hide_verifiers(value: &mut Value) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::commit::Answered;
     use crate::id::RoleId;
     use crate::object::ScramVerifier;
     use crate::secret::Secret;
@@ -173,6 +177,17 @@ mod tests {
         assert_eq!(logged["update_role"]["after"]["verifier"], json!(true));
         let created = Change::CreateRole(role(Some(77))).logged()?;
         assert!(!created.to_string().contains("77"), "{created}");
+        Ok(())
+    }
+
+    #[test]
+    fn the_log_tells_that_a_request_was_answered_and_not_how() -> Result<()> {
+        let answered = Answered::Text { status: 200, body: "a long answer".into() };
+        let (key, request) = (uuid::Uuid::from_u128(7), "digest".to_owned());
+        let answer = Answer { key, principal: RoleId(20000), request, answered_at_ms: 1, answered };
+        let logged = Change::Answer(answer).logged()?;
+        assert_eq!(logged["answer"]["request"], json!("digest"));
+        assert!(!logged.to_string().contains("long answer"), "{logged}");
         Ok(())
     }
 }
