@@ -68,6 +68,8 @@ impl World {
             Change::CreateDatabase(_)
             | Change::FinishWrite(_)
             | Change::SetPolicy { .. }
+            | Change::SetCrawler { .. }
+            | Change::SetCrawlRun { .. }
             | Change::Discard { .. }
             | Change::Answer(_) => {
                 unreachable!("the test makes no such change")
