@@ -106,6 +106,9 @@ pub struct ExternalTable {
     /// Figures of the last crawl, by name (`files`, `bytes`, `rows_sampled`), for people to read.
     #[serde(default)]
     pub properties: BTreeMap<String, String>,
+    /// Columns whose values are in the names of folders for dates: `year`, `month`, `day`, `hour`, `date`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub date_columns: Vec<String>,
     /// Why it is read as it is and its columns have their types, as the last crawl that changed it has found.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub inference: Vec<Inference>,

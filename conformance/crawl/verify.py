@@ -22,7 +22,7 @@ def crawl(connection, folder, schema):
     """The tables of a crawl: for each file its table; what is wrong with the others."""
     report = connection.execute(f"CALL system.crawl(location => '{folder}', schema => '{schema}')").fetchall()
     tables, errors = {}, {}
-    for action, table, _format, _files, _rows, _columns, location, reason in report:
+    for action, table, _format, _files, _rows, _columns, location, reason, *_rest in report:
         name = location.rsplit("/", 1)[-1]
         if table:
             tables[name] = table

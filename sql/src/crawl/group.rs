@@ -9,12 +9,14 @@
 //! Next: `name.rs` for the names, `plan.rs` for what is done with the tables.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use arrow::datatypes::Schema;
 use tarn_catalog::object::{CsvFormat, ExternalTable, FileFormat};
 
 use super::infer::{
-    Decision, Evidence, Probe, alike, merged, merged_with_folders, same_reading, with_date_orders,
+    Decision, Evidence, Probe, alike, date_fields, merged, merged_with_folders, same_reading,
+    with_date_orders,
 };
 use crate::files::listing::{FoundFile, Matcher};
 use crate::files::name;
@@ -40,6 +42,8 @@ pub struct Candidate {
     pub format: FileFormat,
     /// As found; what is unknown has the null type.
     pub schema: Schema,
+    /// The last of these columns, which folders named for dates make.
+    pub date_columns: Vec<String>,
     pub files: u64,
     pub bytes: u64,
     pub rows: u64,
@@ -210,6 +214,8 @@ impl Groups<'_> {
         files: Vec<Looked>,
     ) -> Option<Candidate> {
         let most = files.iter().max_by_key(|looked| looked.probe.rows)?;
+        // A table that exists keeps the columns that it has.
+        let known = format.is_some();
         let format = format.unwrap_or(&most.probe.format).clone();
         let extension = name::extension(most.file.name());
         let suffix = if extension.is_empty() { format.name().to_owned() } else { extension };
@@ -232,7 +238,12 @@ impl Groups<'_> {
             relative: file.url.strip_prefix(&location).unwrap_or(file.name()).to_owned(),
             ..file.clone()
         });
-        let schema = merged_with_folders(&schema, &relative_to_table.collect::<Vec<_>>());
+        let relative_to_table: Vec<FoundFile> = relative_to_table.collect();
+        let schema = merged_with_folders(&schema, &relative_to_table);
+        let date_fields = if known { Vec::new() } else { date_fields(&schema, &relative_to_table) };
+        let date_columns = date_fields.iter().map(|field| field.name().clone()).collect();
+        let fields = schema.fields().iter().cloned().chain(date_fields.into_iter().map(Arc::new));
+        let schema = Schema::new(fields.collect::<Vec<_>>());
         let format = with_date_orders(format, &schema);
         (!fitting.is_empty()).then(|| Candidate {
             called,
@@ -242,6 +253,7 @@ impl Groups<'_> {
             pattern,
             format,
             schema,
+            date_columns,
             files: fitting.len() as u64,
             bytes: listed.iter().map(|file| file.meta.size).sum(),
             rows: fitting.iter().map(|looked| looked.probe.rows).sum(),
@@ -457,6 +469,7 @@ mod tests {
             format: FileFormat::Csv(CsvFormat::default()),
             schema: iceberg::spec::Schema::builder().build().expect("an empty schema is one"),
             properties: BTreeMap::new(),
+            date_columns: Vec::new(),
             inference: Vec::new(),
         };
         let files = vec![looked("t/a.csv", "xy"), looked("t/odd.csv", "pq"), looked("t/sub/a.csv", "xy")];

@@ -93,6 +93,7 @@ mod tests {
             pattern: None,
             format: FileFormat::Parquet,
             schema: Schema::empty(),
+            date_columns: Vec::new(),
             files: 1,
             bytes: 1,
             rows: 1,

@@ -142,6 +142,7 @@ fn create(known: &Known<'_>, candidate: &Candidate, name: String) -> Result<Prop
         format: candidate.format.clone(),
         schema: iceberg_schema(&schema)?,
         properties: figures(candidate),
+        date_columns: candidate.date_columns.clone(),
     };
     let mut proposal = proposal(known, candidate, Action::Created, &name);
     proposal.definition = Some(table.clone());

@@ -11,11 +11,11 @@ use tarn_catalog::storage::Storage;
 
 use super::csv::{CsvReading, Dialect, Ragged};
 use super::listing::{self, Listing, Matcher};
-use super::scan::{FilesTable, Reading};
+use super::scan::{FilesTable, FolderColumns, Reading};
 use super::source::TextReading;
 use crate::error::{Error, Result};
 use crate::sqlstate::SqlState;
-use crate::table::{arrow_schema, without_column_ids};
+use crate::table::{arrow_schema, hidden, without_column_ids};
 
 /// The files of an external table at this moment, to be read; `shown` are the hidden columns that follow its own.
 pub async fn external_table(
@@ -29,7 +29,8 @@ pub async fn external_table(
     let fields: Vec<FieldRef> = schema.fields().iter().cloned().chain(hidden).collect();
     let schema = Arc::new(Schema::new(fields));
     let listing = files_of(table, storage).await?;
-    Ok(Arc::new(FilesTable::new(schema, reading(&table.format)?, listing, storage, shown)?))
+    let of_folders = FolderColumns { dates: &table.date_columns, file: shown.contains(&hidden::FILE) };
+    Ok(Arc::new(FilesTable::new(schema, reading(&table.format)?, listing, storage, of_folders)?))
 }
 
 /// The files of an external table: never empty ones, which hold no rows in any format.

@@ -120,6 +120,30 @@ pub fn date_part(component: &str) -> bool {
         && others.count() <= 2
 }
 
+/// What folders named for dates say, by the names of columns: `2024/07/31/13` is a year, a month, a day and an hour,
+/// `2024-07-31` and `20240731` are a date. Numbers without zeros in front, dates as ISO 8601 says.
+pub fn date_values<'a>(folders: impl Iterator<Item = &'a str>) -> Vec<(&'static str, String)> {
+    let mut values: Vec<(&'static str, String)> = Vec::new();
+    for folder in folders.filter(|folder| date_part(folder)) {
+        let digits: String = folder.chars().filter(char::is_ascii_digit).collect();
+        let last = values.last().map(|(name, _)| *name);
+        let number = digits.trim_start_matches('0');
+        let number = if number.is_empty() { "0" } else { number }.to_owned();
+        match (digits.len(), last) {
+            (4, None) => values.push(("year", number)),
+            (2, Some("year")) => values.push(("month", number)),
+            (2, Some("month")) => values.push(("day", number)),
+            (2, Some("day" | "date")) => values.push(("hour", number)),
+            (8, None) => {
+                values.push(("date", format!("{}-{}-{}", &digits[..4], &digits[4..6], &digits[6..])))
+            }
+            // `2024-07` and whatever else looks like a part of a date says nothing by itself.
+            _ => return Vec::new(),
+        }
+    }
+    values
+}
+
 /// A file name with its numbers replaced by what matches any number, and nothing else of it matching more than itself.
 pub fn numbers_as_pattern(name: &str) -> String {
     let mut pattern = String::new();
@@ -196,6 +220,23 @@ mod tests {
         assert_eq!(partition("x=100%"), Some(("x", Some("100%".to_owned()))));
         assert_eq!(partition("=1"), None);
         assert_eq!(partition("plain"), None);
+    }
+
+    #[test]
+    fn folders_for_dates_have_values() {
+        for (path, expect) in [
+            ("2024/07/31", &[("year", "2024"), ("month", "7"), ("day", "31")][..]),
+            ("2024-07-31/00", &[("date", "2024-07-31"), ("hour", "0")]),
+            ("20240731", &[("date", "2024-07-31")]),
+            ("eu=1/2024", &[("year", "2024")]),
+            ("07/31", &[]),
+            ("2024-07", &[]),
+        ] {
+            let found = date_values(path.split('/'));
+            let found: Vec<(&str, &str)> =
+                found.iter().map(|(name, value)| (*name, value.as_str())).collect();
+            assert_eq!(found, expect, "{path}");
+        }
     }
 
     #[test]

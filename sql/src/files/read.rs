@@ -13,7 +13,7 @@ use super::external;
 use super::listing::{self, Listing};
 use super::name::{self, Promise};
 use super::options::{ReadFunction, ReadOptions, read_options};
-use super::scan::{FilesTable, Reading};
+use super::scan::{FilesTable, FolderColumns, Reading};
 use super::source::TextReading;
 use crate::crawl::infer::{self, Sampled};
 use crate::error::{Error, Result};
@@ -43,7 +43,7 @@ pub async fn read_files(
         }
         other => other,
     };
-    Ok(Arc::new(FilesTable::new(schema, reading, listing, storage, &[])?))
+    Ok(Arc::new(FilesTable::new(schema, reading, listing, storage, FolderColumns::default())?))
 }
 
 /// Leaves the files to read: of a folder those whose names promise the format, of a pattern all that match.

@@ -42,6 +42,15 @@ pub enum Reading {
     Text(TextReading),
 }
 
+/// The columns that have their values from where a file lies, besides those that folders name themselves.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct FolderColumns<'a> {
+    /// Those of folders named for dates.
+    pub dates: &'a [String],
+    /// The hidden column for the name of the file.
+    pub file: bool,
+}
+
 /// Listed files of one format and one schema.
 pub struct FilesTable {
     schema: SchemaRef,
@@ -66,18 +75,17 @@ impl std::fmt::Debug for FilesTable {
 }
 
 impl FilesTable {
-    /// A table over listed files. A column that folders are named for (`year=2024`) has its value from there. The hidden
-    /// columns that are `shown` are among those of the schema.
+    /// A table over listed files. A column that folders are named for (`year=2024`) has its value from there.
     pub fn new(
         schema: SchemaRef,
         reading: Reading,
         listing: Listing,
         storage: &Arc<Storage>,
-        shown: &[&'static str],
+        of_place: FolderColumns<'_>,
     ) -> Result<FilesTable> {
         let keys = listing.files.iter().flat_map(partitions).map(|(key, _)| key);
-        let named = shown.contains(&hidden::FILE);
-        let keys: HashSet<&str> = keys.chain(named.then_some(hidden::FILE)).collect();
+        let dates = of_place.dates.iter().map(String::as_str);
+        let keys: HashSet<&str> = keys.chain(dates).chain(of_place.file.then_some(hidden::FILE)).collect();
         let (of_folders, of_files): (Vec<usize>, Vec<usize>) =
             (0..schema.fields().len()).partition(|index| keys.contains(schema.field(*index).name().as_str()));
         let field = |index: &usize| Arc::clone(&schema.fields()[*index]);
@@ -87,7 +95,7 @@ impl FilesTable {
         for (place, index) in of_files.iter().chain(&of_folders).enumerate() {
             places[*index] = place;
         }
-        let files = listing.files.iter().map(|file| partitioned_file(file, &folder_fields, named));
+        let files = listing.files.iter().map(|file| partitioned_file(file, &folder_fields, of_place));
         Ok(FilesTable {
             files: files.collect::<Result<Vec<_>>>()?,
             table_schema: TableSchema::new(Arc::new(file_schema), folder_fields),
@@ -216,15 +224,20 @@ fn partitions(file: &FoundFile) -> impl Iterator<Item = (&str, Option<String>)> 
     file.folders().filter_map(name::partition)
 }
 
-/// `named`: the hidden column for the name of the file is among the fields.
-fn partitioned_file(file: &FoundFile, fields: &[FieldRef], named: bool) -> Result<PartitionedFile> {
+fn partitioned_file(
+    file: &FoundFile,
+    fields: &[FieldRef],
+    of_place: FolderColumns<'_>,
+) -> Result<PartitionedFile> {
+    let dates = name::date_values(file.folders());
     let value = |field: &FieldRef| {
-        if named && field.name() == hidden::FILE {
+        if of_place.file && field.name() == hidden::FILE {
             return Ok(ScalarValue::from(file.shown()));
         }
         let text =
             partitions(file).filter(|(key, _)| key == field.name()).last().and_then(|(_, value)| value);
-        match text {
+        let of_date = || dates.iter().find(|(name, _)| name == field.name()).map(|(_, value)| value.clone());
+        match text.or_else(|| of_place.dates.contains(field.name()).then(of_date).flatten()) {
             None => ScalarValue::try_new_null(field.data_type()).map_err(|error| error.to_string()),
             Some(text) => partition_value(&text, field.data_type()),
         }

@@ -290,6 +290,7 @@ fn events_table() -> ExternalTable {
     ExternalTable {
         location: "file:///landing/events/".into(),
         pattern: Some("*.csv".into()),
+        date_columns: Vec::new(),
         inference: Vec::new(),
         format: FileFormat::Csv(CsvFormat::default()),
         schema: Schema::builder().with_fields(fields).build().expect("a schema"),

@@ -18,6 +18,7 @@ pub use header::{Verdict, names_columns, untyped};
 pub use kinds::Evidence;
 pub use probe::{Decision, Probe, SampleLimits, probe};
 pub use sample::{
-    Sampled, alike, merged_with_folders, probe_all, same_reading, sample, with_date_orders, with_known_orders,
+    Sampled, alike, date_fields, merged_with_folders, probe_all, same_reading, sample, with_date_orders,
+    with_known_orders,
 };
 pub use widen::{finished, merged};

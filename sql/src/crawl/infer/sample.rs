@@ -220,6 +220,29 @@ fn folder_fields(files: &[FoundFile]) -> Vec<Field> {
     columns.iter().map(field).collect()
 }
 
+/// The columns that folders named for dates make, where every file lies in folders for the same parts of a date and no
+/// file has a column of such a name.
+pub fn date_fields(schema: &Schema, files: &[FoundFile]) -> Vec<Field> {
+    let parts = |file: &FoundFile| name::date_values(file.folders());
+    let Some(names) =
+        files.first().map(|file| parts(file).into_iter().map(|(name, _)| name).collect::<Vec<_>>())
+    else {
+        return Vec::new();
+    };
+    let has = |file: &FoundFile| {
+        let values = parts(file);
+        let fits =
+            |(name, value): &(&str, String)| *name != "date" || crate::files::values::date(value).is_some();
+        values.iter().all(fits) && values.iter().map(|(name, _)| *name).eq(names.iter().copied())
+    };
+    let taken = names.iter().any(|name| schema.field_with_name(name).is_ok());
+    if taken || !files.iter().all(has) {
+        return Vec::new();
+    }
+    let data_type = |name: &str| if name == "date" { DataType::Date32 } else { DataType::Int64 };
+    names.iter().map(|name| Field::new(*name, data_type(name), true)).collect()
+}
+
 /// The columns of the files and of their folders; a folder's value counts where both have a column.
 pub fn merged_with_folders(schema: &Schema, files: &[FoundFile]) -> Schema {
     let folders = folder_fields(files);

@@ -93,7 +93,20 @@ async fn folders_of_dates_belong_to_the_table_above() {
     lake.write("logs/2024/01/31/a.json", "{\"n\":1}");
     lake.write("logs/2024/02/01/a.json", "{\"n\":2}");
     assert_eq!(summary(&lake.crawl().await), ["created raw.logs"]);
-    assert_eq!(lake.count("logs").await, 2);
+    assert_eq!(lake.columns("logs").await, "n bigint, year bigint, month bigint, day bigint");
+    let rows = lake.query("SELECT n, year, month, day FROM logs ORDER BY n").await.expect("it is read");
+    assert_eq!(rows, ["1|2024|1|31", "2|2024|2|1"]);
+    // Only the folder that the filter leaves is read.
+    lake.write("logs/2024/01/31/a.json", "not JSON");
+    let rows = lake.query("SELECT n FROM logs WHERE month = 2").await.expect("the other is not read");
+    assert_eq!(rows, ["2"]);
+    lake.write("days/2024-07-31/a.csv", "n\n1\n");
+    lake.write("days/2024-08-01/a.csv", "n\n2\n");
+    lake.write("own/2024/a.csv", "year,n\n1999,1\n");
+    lake.crawl().await;
+    let rows = lake.query("SELECT n, date FROM days ORDER BY date").await.expect("it is read");
+    assert_eq!(rows, ["1|2024-07-31", "2|2024-08-01"]);
+    assert_eq!(lake.query("SELECT year FROM own").await.expect("it is read"), ["1999"]);
 }
 
 #[tokio::test]
