@@ -20,44 +20,52 @@ const EVIDENCE_MAX: usize = 4;
 const EVIDENCE_CHARS_MAX: usize = 60;
 /// Words in the names of columns whose numbers are codes, not quantities: adding them up makes no sense, and a later
 /// file may have one with a leading zero.
-const CODE_WORDS: [&str; 38] = [
+const CODE_WORDS: [&str; 46] = [
     "zip",
     "zipcode",
-    "zip5",
     "postal",
     "postalcode",
     "postcode",
+    "postleitzahl",
     "plz",
     "cep",
     "phone",
     "phonenumber",
     "telephone",
+    "telefon",
+    "telefonnummer",
+    "telefono",
     "tel",
     "mobile",
+    "mobilenumber",
     "cellphone",
+    "celular",
     "fax",
     "msisdn",
     "ssn",
     "npi",
     "ein",
+    "cpf",
+    "cnpj",
+    "passport",
     "fips",
     "geoid",
     "isbn",
-    "isbn10",
-    "isbn13",
     "issn",
     "ean",
-    "ean13",
     "upc",
     "gtin",
     "barcode",
     "imei",
     "iban",
     "cusip",
+    "isin",
     "siret",
     "siren",
     "naics",
     "naic",
+    "cardnumber",
+    "creditcard",
     "version",
 ];
 /// Where the order of a written day is kept with a column until its table is made.
@@ -271,7 +279,7 @@ fn is_code(name: &str) -> bool {
         words.extend(char.to_lowercase());
         before = char;
     }
-    let code = |word: &str| CODE_WORDS.contains(&word);
+    let code = |word: &str| CODE_WORDS.contains(&word.trim_end_matches(|char: char| char.is_ascii_digit()));
     words.split(|char: char| !char.is_alphanumeric()).any(code)
 }
 
@@ -352,7 +360,7 @@ mod tests {
 
     #[test]
     fn codes_stay_text_by_their_names() {
-        for name in ["zip", "ZIP code", "office_phone", "Fax", "postalCode", "workPhone", "fips"] {
+        for name in ["zip", "ZIP code", "office_phone", "Fax", "postalCode", "workPhone", "fips", "phone2"] {
             assert_eq!(column(name, &["35055"]).data_type(), DataType::Utf8, "{name}");
         }
         assert_eq!(column("zipped_bytes", &["35055"]).data_type(), DataType::Int64);

@@ -125,7 +125,9 @@ impl Rows {
     /// Finds the table in the file and the wanted columns by the names of the file's columns.
     async fn open(&mut self) -> Result<File, Problem> {
         let header = Some(self.reading.header);
-        let table = TableReader::open(&mut self.feed, self.reading.dialect, header).await?;
+        let mut table = TableReader::open(&mut self.feed, self.reading.dialect, header).await?;
+        // The rows that the layout was found in are read again.
+        table.layout.body = Vec::new();
         let rescue = self.wanted.field_with_name(RESCUED).is_ok();
         let Some(header) = &table.layout.header else {
             let fields = self.wanted.fields().iter().map(|field| position_named(field.name()));
