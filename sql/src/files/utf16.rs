@@ -3,6 +3,8 @@
 
 /// At least this part of the high bytes is zero in Latin text.
 const ZERO_PART: usize = 4;
+/// At most one of so many low bytes is.
+const STRAY_PART: usize = 16;
 
 /// A decoder between two pieces.
 #[derive(Debug)]
@@ -27,7 +29,7 @@ impl Utf16 {
         let zeros = |offset: usize| head.iter().skip(offset).step_by(2).filter(|byte| **byte == 0).count();
         let (even, odd) = (zeros(0), zeros(1));
         let mostly = |zeros: usize, others: usize| {
-            units >= 4 && others == 0 && zeros * ZERO_PART >= units * (ZERO_PART - 1)
+            units >= 4 && others * STRAY_PART <= units && zeros * ZERO_PART >= units * (ZERO_PART - 1)
         };
         if mostly(odd, even) {
             Some((decoder(false), 0))
@@ -105,6 +107,7 @@ mod tests {
         check(b"a\0,\0b\0\n\0", Some("a,b\n"));
         check(b"\0a\0,\0b\0\n", Some("a,b\n"));
         check(b"a,b\n1,2\n", None);
+        check(b"a,b\n\0\0\0\0\0\0", None);
         check(&[0xff, 0xfe, 0x00, 0xd8, b'a', 0], Some("\u{fffd}a"));
     }
 }
