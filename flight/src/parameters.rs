@@ -4,9 +4,9 @@
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, FixedSizeBinaryArray};
-use arrow::compute::{CastOptions, cast_with_options};
+use arrow::compute::{CastOptions, cast_with_options, concat};
 use arrow::datatypes::{DataType, Field, Schema};
-use arrow::record_batch::RecordBatch;
+use arrow::record_batch::{RecordBatch, RecordBatchOptions};
 use tarn_sql::types::sql_name;
 use tarn_sql::{Error, SqlState};
 
@@ -33,6 +33,24 @@ pub fn rows(batch: &RecordBatch, types: &[DataType]) -> Result<Vec<Values>, Erro
     let columns = columns(batch, types)?;
     let row = |row: usize| columns.iter().map(|column| column.slice(row, 1)).collect();
     Ok((0..batch.num_rows()).map(row).collect())
+}
+
+/// The values of several executions as the rows of a batch.
+///
+/// # Errors
+///
+/// XX000 if a row has another number of values than there are parameters, or values of another type.
+pub fn batch(rows: &[Values], types: &[DataType]) -> Result<RecordBatch, Error> {
+    let column = |place: usize| {
+        let values = rows.iter().filter_map(|row| row.get(place).map(AsRef::as_ref));
+        concat(&values.collect::<Vec<&dyn Array>>())
+    };
+    let columns = (0..types.len()).map(column).collect::<Result<Vec<_>, _>>();
+    let options = RecordBatchOptions::new().with_row_count(Some(rows.len()));
+    let schema = Arc::new(schema(types));
+    columns
+        .and_then(|columns| RecordBatch::try_new_with_options(schema, columns, &options))
+        .map_err(|error| Error::internal(error.to_string()))
 }
 
 /// The columns of a batch in the types of the parameters.

@@ -71,15 +71,13 @@ pub async fn run_prepared(visit: &Visit, handle: &[u8], mut batches: Batches) ->
 }
 
 async fn run_bound(session: &mut Session, statement: Prepared, values: Vec<Values>) -> Result<i64, Error> {
-    if values.len() > 1 {
-        session.begin_implicit(Origin::Message);
+    match values.as_slice() {
+        [values] => counted(session.execute(&statement, values).await?).await,
+        several => {
+            let batch = parameters::batch(several, statement.parameters())?;
+            run_rows(session, statement, futures::stream::iter([Ok(batch)]).boxed()).await
+        }
     }
-    let mut count = 0;
-    for values in &values {
-        count += counted(session.execute(&statement, values).await?).await?;
-    }
-    session.end_implicit().await?;
-    Ok(count)
 }
 
 async fn run_rows(session: &mut Session, statement: Prepared, mut batches: Batches) -> Result<i64, Error> {

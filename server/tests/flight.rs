@@ -83,6 +83,8 @@ async fn without_a_login_nothing_is_told() {
     client.set_token("made-up".to_owned());
     let error = client.get_catalogs().await.expect_err("it is no token");
     assert!(error.to_string().contains("28000"), "{error}");
+    // A client that has a token sends it with its handshake.
+    let mut client = dial(&running).await;
     let error = client.handshake("nobody", "x").await.expect_err("there is no such role");
     assert!(error.to_string().contains("28P01"), "{error}");
 }
