@@ -21,7 +21,7 @@ class Server:
     def __init__(self, binary, folder):
         self.log = pathlib.Path(folder) / "log"
         limits = {"TARN_LIMITS_MEMORY": "256MiB", "TARN_LIMITS_CONNECTIONS": str(CONNECTIONS_MAX), "TARN_TLS_SELF_SIGNED": "true"}
-        command = [binary, "serve", "--data-dir", f"{folder}/data", "--postgres", "127.0.0.1:0", "--http", "127.0.0.1:0"]
+        command = [binary, "serve", "--data-dir", f"{folder}/data", "--postgres", "127.0.0.1:0", "--flight", "127.0.0.1:0", "--http", "127.0.0.1:0"]
         with open(self.log, "wb") as log:
             self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, env={**os.environ, **limits})
         ready = json.loads(self.process.stdout.readline())

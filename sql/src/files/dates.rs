@@ -146,7 +146,7 @@ fn month(text: &str) -> Option<(u32, &str)> {
     let word = text[..length].to_ascii_lowercase();
     let named =
         |name: &&str| word == **name || word == name[..3] || (word == "sept" && name.starts_with("sept"));
-    let place = MONTHS.iter().position(|name| named(&name))?;
+    let place = MONTHS.iter().position(named)?;
     Some((u32::try_from(place).ok()? + 1, text[length..].trim_start_matches('.')))
 }
 
