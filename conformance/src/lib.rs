@@ -7,6 +7,7 @@
 
 pub mod attended;
 pub mod bench;
+pub mod calendar;
 pub mod client;
 pub mod concurrency;
 pub mod damage;

@@ -3,7 +3,7 @@
 //! printed as SQL.
 //!
 //! ```text
-//! value.rs, calendar.rs    values, their SQL and their order
+//! value.rs                 values, their SQL and their order
 //! expression.rs            conditions, by SQL's three-valued logic
 //! table.rs                 the model: tables as rows in memory
 //! statement.rs, query.rs   what a program is made of, and how it reads in SQL
@@ -19,7 +19,6 @@
 //! `planted.rs` holds the bugs that prove that a difference is found.
 mod answer;
 mod apply;
-mod calendar;
 mod engine;
 mod expression;
 mod features;

@@ -187,7 +187,7 @@ impl Printer<'_> {
             Version::Current => name,
             Version::After(step) => format!("{name} FOR VERSION AS OF {}", table.snapshot(*step)?.id),
             Version::At(step) => {
-                let at = super::calendar::timestamp_text(table.snapshot(*step)?.at_ms * 1000);
+                let at = crate::calendar::timestamp_text(table.snapshot(*step)?.at_ms * 1000);
                 format!("{name} FOR TIMESTAMP AS OF TIMESTAMPTZ '{at}+00'")
             }
             Version::Reference(reference) => format!("{name} FOR VERSION AS OF '{reference}'"),

@@ -1,9 +1,9 @@
 //! The partition of a row, as the Iceberg specification's transforms have it; needed where a statement's meaning depends
 //! on partitions (INSERT OVERWRITE). Independent of the product's own.
 
-use super::calendar::{self, DAY_MICROS};
 use super::table::{Applied, Inapplicable, PartitionField, Row, Table, Transform};
 use super::value::{Type, Value};
+use crate::calendar::{self, DAY_MICROS};
 
 pub fn partition_of(table: &Table, row: &Row) -> Applied<Vec<Value>> {
     let one = |field: &PartitionField| {

@@ -1,7 +1,7 @@
 //! The values and types of the model: how they compare, how they are written in SQL, and how an answer's text is read
 //! back. It must never know a table or a statement. Next: `expression.rs`, which computes with them.
 
-use super::calendar;
+use crate::calendar;
 use std::cmp::Ordering;
 use std::hash::{Hash, Hasher};
 

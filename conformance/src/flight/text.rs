@@ -1,6 +1,7 @@
 //! Values of Arrow as PostgreSQL's text format has them, written from the side of a reader: the scripts expect text, and
 //! what came as columns must be the same values. The SQL type of a column is in its metadata.
 
+use crate::calendar::{DAY_MICROS, civil};
 use arrow::array::{Array, ArrayRef, AsArray};
 use arrow::compute::cast;
 use arrow::datatypes::{
@@ -12,7 +13,6 @@ use arrow::util::display::array_value_to_string;
 use std::fmt::Write;
 
 const TYPE_NAME: &str = "ARROW:FLIGHT:SQL:TYPE_NAME";
-const DAY_MICROS: i64 = 86_400_000_000;
 
 /// The digits before the point from which a number is written with an exponent.
 const REAL_DIGITS: i32 = 6;
@@ -163,17 +163,11 @@ fn scientific(text: &str, digits_max: i32) -> String {
     }
 }
 
-/// The date of a moment, and whether it is before Christ (days of the civil calendar by Howard Hinnant's algorithm).
+/// The date of a moment, and whether it is before Christ.
 fn date(micros: i64) -> (String, bool) {
-    let days = micros.div_euclid(DAY_MICROS) + 719_468;
-    let era = days.div_euclid(146_097);
-    let day_of_era = days.rem_euclid(146_097);
-    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let month = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * month + 2) / 5 + 1;
-    let month = if month < 10 { month + 3 } else { month - 9 };
-    let year = year_of_era + era * 400 + i64::from(month <= 2);
+    // Microseconds of 64 bits reach less far than days of 32.
+    let days = i32::try_from(micros.div_euclid(DAY_MICROS)).unwrap_or(i32::MAX);
+    let (year, month, day) = civil(days);
     let before_christ = year <= 0;
     let year = if before_christ { 1 - year } else { year };
     (format!("{year:04}-{month:02}-{day:02}"), before_christ)

@@ -6,25 +6,12 @@ use chrono::NaiveDate;
 use tarn_catalog::object::DateOrder;
 
 use super::values::{clock_micros, midnight};
+use crate::functions::MONTHS;
 
 /// Days from 0001-01-01 (day 1 of the Common Era) to 1970-01-01.
 const EPOCH_FROM_CE: i32 = 719_163;
 /// Microseconds in half a day.
 const HALF_DAY: i64 = 12 * 60 * 60 * 1_000_000;
-const MONTHS: [&str; 12] = [
-    "january",
-    "february",
-    "march",
-    "april",
-    "may",
-    "june",
-    "july",
-    "august",
-    "september",
-    "october",
-    "november",
-    "december",
-];
 /// Words, besides the names of months, that stand in dates and times.
 const WORDS: [&str; 21] = [
     "am",

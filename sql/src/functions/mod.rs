@@ -64,6 +64,7 @@ use row_function::{Definition, RowFunction};
 
 pub(crate) use self::bytea::decode as read_bytea;
 pub(crate) use self::engine_casts::PostgresCasts;
+pub(crate) use self::moment_pattern::MONTHS;
 pub(crate) use self::operators::planner as operator_planner;
 pub(crate) use self::registry::{SharedFunctions, StatementFunctions};
 pub(crate) use self::span::Span;

@@ -36,6 +36,22 @@ pub struct Read {
     zone_west: bool,
 }
 
+/// The names of months.
+pub const MONTHS: [&str; 12] = [
+    "january",
+    "february",
+    "march",
+    "april",
+    "may",
+    "june",
+    "july",
+    "august",
+    "september",
+    "october",
+    "november",
+    "december",
+];
+
 /// Reads a text by a pattern.
 pub fn read(text: &str, pattern: &str) -> Result<Read> {
     let parts = time_pattern::read(pattern);
@@ -149,20 +165,6 @@ impl Read {
 
     /// Fields that are words; None for the others.
     fn word<'t>(&mut self, field: &Field, rest: &'t str) -> Result<Option<&'t str>> {
-        const MONTHS: [&str; 12] = [
-            "january",
-            "february",
-            "march",
-            "april",
-            "may",
-            "june",
-            "july",
-            "august",
-            "september",
-            "october",
-            "november",
-            "december",
-        ];
         const DAYS: [&str; 7] =
             ["sunday", "monday", "tuesday", "wednesday", "thursday", "friday", "saturday"];
         const ROMAN: [&str; 12] = ["xii", "xi", "x", "ix", "viii", "vii", "vi", "v", "iv", "iii", "ii", "i"];

@@ -2,7 +2,7 @@
 //! where bounds, truncation and overflow go wrong.
 
 use super::generator::Generator;
-use crate::differential::calendar::{DAY_MICROS, days};
+use crate::calendar::{DAY_MICROS, days};
 use crate::differential::features::Feature;
 use crate::differential::value::{Type, Value};
 use rand::Rng;

@@ -1,5 +1,5 @@
-//! Days and microseconds since 1970 as PostgreSQL writes them, in the proleptic Gregorian calendar and UTC. Only years
-//! from 1 to 9999.
+//! Days and microseconds since 1970 as PostgreSQL writes them, in the proleptic Gregorian calendar and UTC. Texts are read and
+//! written for years from 1 to 9999 alone.
 
 pub const DAY_MICROS: i64 = 86_400_000_000;
 
